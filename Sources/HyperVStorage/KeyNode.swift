@@ -1,0 +1,128 @@
+/// The value of a key in a HyperVStorage file.
+///
+/// Source: hyperv-formats part 1.4, key entry types.
+public enum KeyValue: Hashable, Sendable {
+    /// Type 9: a key that only has children.
+    case node
+    /// Type 3: a signed 64-bit integer.
+    case int(Int64)
+    /// Type 4: an unsigned 64-bit integer.
+    case uint(UInt64)
+    /// Type 5: an IEEE 754 double, by its bit pattern so that every value compares and survives.
+    case double(bitPattern: UInt64)
+    /// Type 6: text, stored as UTF-16LE.
+    case string(String)
+    /// Type 7: raw bytes.
+    case array([UInt8])
+    /// Type 8: a Boolean, stored in four bytes.
+    case bool(Bool)
+}
+
+/// One key of the ordered tree: a name, a value and, for a node, its children in order.
+///
+/// Sibling names may repeat (arrays such as `devicetype`), so children are a list, never a dictionary.
+public struct KeyNode: Hashable, Sendable {
+    /// The name: 1 to 254 bytes of UTF-8, without `/` and without NUL.
+    public var name: String
+    /// The value; only a key with ``KeyValue/node`` has children.
+    public var value: KeyValue
+    /// The children in insertion order; empty for a leaf.
+    public var children: [KeyNode]
+    /// The entry's flag bits other than "value lives in a file object" (0x01), which the writer decides itself.
+    public var flags: UInt8
+    /// Which entry of a file this key was read from; nil for a key that is new. Ignored by `==` and `hash(into:)`.
+    package var origin: KeyOrigin?
+
+    /// A key with a value or, with ``KeyValue/node``, with children.
+    public init(_ name: String, _ value: KeyValue = .node, children: [KeyNode] = [], flags: UInt8 = 0) {
+        self.name = name
+        self.value = value
+        self.children = children
+        self.flags = flags
+    }
+
+    /// Compares names, values, flags and children, not where in a file they are stored.
+    public static func == (left: KeyNode, right: KeyNode) -> Bool {
+        left.name == right.name && left.value == right.value && left.flags == right.flags
+            && left.children == right.children
+    }
+
+    /// Feeds what `==` compares.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+        hasher.combine(value)
+        hasher.combine(flags)
+        hasher.combine(children)
+    }
+}
+
+/// Identifies the stored entry that a ``KeyNode`` was read from, so that a rewrite changes only what changed.
+package struct KeyOrigin: Hashable, Sendable {
+    /// The key table's index, from 1.
+    package var table: UInt16
+    /// The entry's offset inside its table.
+    package var offset: UInt32
+    /// The entry's insertion sequence among its siblings.
+    package var sequence: UInt32
+
+    /// The entry at `offset` of table `table`.
+    package init(table: UInt16, offset: UInt32, sequence: UInt32) {
+        self.table = table
+        self.offset = offset
+        self.sequence = sequence
+    }
+}
+
+extension KeyNode {
+    /// The first child with a name.
+    public subscript(_ name: String) -> KeyNode? {
+        children.first { $0.name == name }
+    }
+
+    /// The first key at a path of names below this one, as in `["settings", "processors", "count"]`.
+    public func descendant(_ path: some Sequence<String>) -> KeyNode? {
+        var current = self
+        for name in path {
+            guard let next = current[name] else { return nil }
+            current = next
+        }
+        return current
+    }
+
+    /// The first key at a `/`-separated path below this one.
+    public func descendant(_ path: String) -> KeyNode? {
+        descendant(path.split(separator: "/").map(String.init))
+    }
+
+    /// Sets the value of the first key at a `/`-separated path below this one, making it and the nodes above it as
+    /// needed, each at the end of its parent's children.
+    public mutating func set(_ path: String, _ value: KeyValue) {
+        set(path.split(separator: "/").map(String.init)[...], value)
+    }
+
+    /// Removes the first key at a `/`-separated path below this one; returns what was removed.
+    @discardableResult
+    public mutating func remove(_ path: String) -> KeyNode? {
+        remove(path.split(separator: "/").map(String.init)[...])
+    }
+
+    private mutating func set(_ path: ArraySlice<String>, _ value: KeyValue) {
+        guard let name = path.first else {
+            self.value = value
+            return
+        }
+        if let index = children.firstIndex(where: { $0.name == name }) {
+            children[index].set(path.dropFirst(), value)
+        } else {
+            var child = KeyNode(name)
+            child.set(path.dropFirst(), value)
+            children.append(child)
+        }
+    }
+
+    private mutating func remove(_ path: ArraySlice<String>) -> KeyNode? {
+        guard let name = path.first, let index = children.firstIndex(where: { $0.name == name }) else { return nil }
+        if path.count == 1 { return children.remove(at: index) }
+        return children[index].remove(path.dropFirst())
+    }
+}
