@@ -22,13 +22,15 @@ let package = Package(
     name: "roost",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "HyperVStorage", targets: ["HyperVStorage"]),
+        .library(name: "HyperVStorage", targets: ["HyperVStorage"])
     ],
     targets: [
         // Base
         target("RoostPrimitives"),
         // Formats: values without I/O
         target("HyperVStorage", ["RoostPrimitives"]),
+        // Contract: wire types
+        target("RoostAPI", ["RoostPrimitives"]),
         // Tests
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
     ]
