@@ -30,7 +30,9 @@ public struct KeyNode: Hashable, Sendable {
     public var children: [KeyNode]
     /// The entry's flag bits other than "value lives in a file object" (0x01), which the writer decides itself.
     public var flags: UInt8
-    /// Which entry of a file this key was read from; nil for a key that is new. Ignored by `==` and `hash(into:)`.
+    /// Which entry of a file this key was read from; nil for a key that is new.
+    ///
+    /// Ignored by `==` and `hash(into:)`.
     package var origin: KeyOrigin?
 
     /// A key with a value or, with ``KeyValue/node``, with children.

@@ -71,7 +71,9 @@ public struct DiskInfo: Codable, Hashable, Sendable {
     }
 }
 
-/// The body of `POST /v1/disks` (Hyper-V: New-VHD). Answered by a ``Job``; its result is the path.
+/// The body of `POST /v1/disks` (Hyper-V: New-VHD).
+///
+/// Answered by a ``Job``; its result is the path.
 public struct CreateDiskRequest: Codable, Hashable, Sendable {
     /// The absolute path of the new file; a path without `/` is placed in the host's `Virtual Hard Disks` folder.
     public var path: String
@@ -88,7 +90,9 @@ public struct CreateDiskRequest: Codable, Hashable, Sendable {
     }
 }
 
-/// The body of `POST /v1/disks/resize` (Hyper-V: Resize-VHD). Answered by a ``Job``.
+/// The body of `POST /v1/disks/resize` (Hyper-V: Resize-VHD).
+///
+/// Answered by a ``Job``.
 public struct ResizeDiskRequest: Codable, Hashable, Sendable {
     /// The absolute path of the file.
     public var path: String
@@ -105,7 +109,9 @@ public struct ResizeDiskRequest: Codable, Hashable, Sendable {
     }
 }
 
-/// The body of `POST /v1/vms/{vm}/disks` (Hyper-V: Add-VMHardDiskDrive, Add-VMDvdDrive). Answered by ``DriveInfo``.
+/// The body of `POST /v1/vms/{vm}/disks` (Hyper-V: Add-VMHardDiskDrive, Add-VMDvdDrive).
+///
+/// Answered by ``DriveInfo``.
 public struct AttachDiskRequest: Codable, Hashable, Sendable {
     /// The absolute path of the file.
     public var path: String

@@ -49,7 +49,9 @@ public struct CertificateInfo: Codable, Hashable, Sendable {
     }
 }
 
-/// The body of `PATCH /v1/vms/{vm}/firmware` (Hyper-V: Set-VMFirmware). The machine must be off.
+/// The body of `PATCH /v1/vms/{vm}/firmware` (Hyper-V: Set-VMFirmware).
+///
+/// The machine must be off.
 public struct UpdateFirmwareRequest: Codable, Hashable, Sendable {
     /// A Secure Boot template's name, or `off`, or `on` for the template that is set.
     public var secureBoot: String?

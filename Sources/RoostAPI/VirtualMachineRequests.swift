@@ -1,4 +1,6 @@
-/// The body of `POST /v1/vms`: creates a virtual machine (Hyper-V: New-VM). Answered by a ``Job``.
+/// The body of `POST /v1/vms`: creates a virtual machine (Hyper-V: New-VM).
+///
+/// Answered by a ``Job``.
 public struct CreateVirtualMachineRequest: Codable, Hashable, Sendable {
     /// The display name: 1 to 100 characters, unique on the host, without control characters and `/`.
     public var name: String
@@ -29,7 +31,9 @@ public struct CreateVirtualMachineRequest: Codable, Hashable, Sendable {
     public init(name: String) { self.name = name }
 }
 
-/// The body of `PATCH /v1/vms/{vm}` (Hyper-V: Set-VM, Rename-VM). Fields that are nil stay as they are.
+/// The body of `PATCH /v1/vms/{vm}` (Hyper-V: Set-VM, Rename-VM).
+///
+/// Fields that are nil stay as they are.
 public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
     /// A new display name.
     public var name: String?
@@ -54,11 +58,15 @@ public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
     public init() {}
 }
 
-/// The body of `POST /v1/vms/{vm}/stop` and `/restart` (Hyper-V: Stop-VM, Restart-VM). Answered by a ``Job``.
+/// The body of `POST /v1/vms/{vm}/stop` and `/restart` (Hyper-V: Stop-VM, Restart-VM).
+///
+/// Answered by a ``Job``.
 public struct StopVirtualMachineRequest: Codable, Hashable, Sendable {
     /// Whether to end QEMU at once instead of asking the guest.
     public var turnOff: Bool?
-    /// Seconds to wait for the guest after it was asked; nil means 120. The machine goes on running when they pass.
+    /// Seconds to wait for the guest after it was asked; nil means 120.
+    ///
+    /// The machine goes on running when they pass.
     public var timeoutSeconds: Int?
 
     /// A request for a graceful stop with the default time-out.
