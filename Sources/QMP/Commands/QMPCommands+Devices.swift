@@ -1,0 +1,143 @@
+extension QMPCommands {
+    /// `device_add`: plugs a device in. The guest may take a while to notice.
+    package struct DeviceAdd: QMPCommand {
+        package typealias Response = Void
+        package static let name = "device_add"
+
+        package var driver: String
+        package var id: String
+        package var bus: String?
+        /// The other properties of the device.
+        package var properties: [String: JSONValue]
+
+        package init(driver: String, id: String, bus: String? = nil, properties: [String: JSONValue] = [:]) {
+            self.driver = driver
+            self.id = id
+            self.bus = bus
+            self.properties = properties
+        }
+
+        package var arguments: [String: JSONValue] {
+            properties.setting("driver", .string(driver)).setting("id", .string(id))
+                .setting("bus", bus.map(JSONValue.string))
+        }
+    }
+
+    /// `device_del`: asks the guest to let a device go; ``QMPEvent/Kind/deviceDeleted(id:path:)`` says that it did.
+    package struct DeviceDelete: QMPCommand {
+        package typealias Response = Void
+        package static let name = "device_del"
+
+        package var id: String
+
+        package init(id: String) { self.id = id }
+
+        package var arguments: [String: JSONValue] { ["id": .string(id)] }
+    }
+
+    /// `netdev_add`: makes a network back end.
+    package struct NetdevAdd: QMPCommand {
+        package typealias Response = Void
+        package static let name = "netdev_add"
+
+        package var type: String
+        package var id: String
+        /// The other properties of the back end.
+        package var properties: [String: JSONValue]
+
+        package init(type: String, id: String, properties: [String: JSONValue] = [:]) {
+            self.type = type
+            self.id = id
+            self.properties = properties
+        }
+
+        package var arguments: [String: JSONValue] {
+            properties.setting("type", .string(type)).setting("id", .string(id))
+        }
+    }
+
+    /// `netdev_del`: removes a network back end.
+    package struct NetdevDelete: QMPCommand {
+        package typealias Response = Void
+        package static let name = "netdev_del"
+
+        package var id: String
+
+        package init(id: String) { self.id = id }
+
+        package var arguments: [String: JSONValue] { ["id": .string(id)] }
+    }
+
+    /// `set_link`: plugs a network adapter's cable in or out.
+    package struct SetLink: QMPCommand {
+        package typealias Response = Void
+        package static let name = "set_link"
+
+        /// The identifier of the network device.
+        package var id: String
+        package var isUp: Bool
+
+        package init(id: String, isUp: Bool) {
+            self.id = id
+            self.isUp = isUp
+        }
+
+        package var arguments: [String: JSONValue] { ["name": .string(id), "up": .bool(isUp)] }
+    }
+
+    /// `query-pci`: the devices on the PCI buses.
+    package struct QueryPCI: QMPCommand {
+        package static let name = "query-pci"
+
+        package init() {}
+
+        package static func response(from value: JSONValue) throws(QMPError) -> [PCIBus] {
+            try ReplyReader(value, of: name).map(PCIBus.init)
+        }
+    }
+}
+
+/// A PCI bus and what is on it.
+package struct PCIBus: Hashable, Sendable {
+    package var number: Int64
+    package var devices: [PCIDevice]
+
+    init(_ reader: ReplyReader) throws(QMPError) {
+        number = try reader.int("bus")
+        devices = try reader.list("devices", PCIDevice.init)
+    }
+}
+
+/// A function of a PCI device.
+package struct PCIDevice: Hashable, Sendable {
+    package var bus: Int64
+    package var slot: Int64
+    package var function: Int64
+    /// The identifier given with the device; empty without one.
+    package var id: String
+    package var vendorID: Int64
+    package var deviceID: Int64
+    /// The devices behind it, when it is a bridge.
+    package var devicesBehind: [PCIDevice]
+
+    init(_ reader: ReplyReader) throws(QMPError) {
+        bus = try reader.int("bus")
+        slot = try reader.int("slot")
+        function = try reader.int("function")
+        id = try reader.optionalString("qdev_id") ?? ""
+        let hardware = try reader.member("id")
+        vendorID = try hardware.int("vendor")
+        deviceID = try hardware.int("device")
+        devicesBehind = try reader.optionalMember("pci_bridge")?.list("devices", PCIDevice.init) ?? []
+    }
+}
+
+extension [String: JSONValue] {
+    /// The arguments with one more; unchanged when there is no value.
+    func setting(_ name: String, _ value: JSONValue?) -> [String: JSONValue] {
+        guard let value else { return self }
+        var copy = self
+        copy[name] = value
+        return copy
+    }
+}
