@@ -24,11 +24,30 @@ let package = Package(
     products: [
         .library(name: "HyperVStorage", targets: ["HyperVStorage"])
     ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    ],
     targets: [
         // Base
         target("RoostPrimitives"),
         // Formats: values without I/O
         target("HyperVStorage", ["RoostPrimitives"]),
+        target("VMConfiguration", ["HyperVStorage", "RoostPrimitives"]),
+        target("QMP", ["RoostPrimitives"]),
+        target("UEFIVariables", ["RoostPrimitives"]),
+        // Drivers
+        .target(name: "CRoostLinux"),
+        target(
+            "QEMUDriver",
+            [
+                "CRoostLinux", "QMP", "RoostPrimitives", "VMConfiguration",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         // Contract: wire types
         target("RoostAPI", ["RoostPrimitives"]),
         // Tests

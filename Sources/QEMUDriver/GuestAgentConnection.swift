@@ -1,0 +1,83 @@
+package import NIOCore
+package import QMP
+import Synchronization
+
+/// The channel to the agent inside a guest.
+///
+/// The guest is not trusted: whatever it sends costs it its own commands and nothing else.
+package final class GuestAgentConnection: Sendable {
+    private struct State {
+        var session: GuestAgentSession
+        var channel: (any Channel)?
+        var waiters: [GuestAgentSession.RequestID: CheckedContinuation<JSONValue, any Error>] = [:]
+    }
+
+    private let state: Mutex<State>
+
+    private init() {
+        state = Mutex(State(session: GuestAgentSession(firstSyncID: UInt32.random(in: 1...UInt32.max / 2))))
+    }
+
+    /// Connects to QEMU's end of the channel, which exists whether or not an agent runs in the guest.
+    package static func connect(path: String, group: any EventLoopGroup) async throws -> GuestAgentConnection {
+        let connection = GuestAgentConnection()
+        let channel = try await connectSocket(path: path, group: group) { bytes in
+            connection.perform(connection.state.withLock { $0.session.receive(bytes) })
+        } onClose: {
+            connection.perform(connection.state.withLock { $0.session.disconnect() })
+        }
+        connection.perform(
+            connection.state.withLock { state in
+                state.channel = channel
+                return state.session.connect()
+            })
+        return connection
+    }
+
+    /// Executes a command in the guest and waits for the answer.
+    ///
+    /// - Throws: `QMPError`: `.refused` with the agent's words, `.timedOut` when nobody answers, `.closed`.
+    package func execute<Command: GuestAgentCommand>(
+        _ command: Command, deadline: Duration = .seconds(5)
+    ) async throws -> Command.Response {
+        let value = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<JSONValue, any Error>) in
+            send(command, deadline: deadline, continuation)
+        }
+        return try Command.response(from: value)
+    }
+
+    /// Closes the connection.
+    package func close() {
+        let channel = state.withLock { $0.channel }
+        channel?.close(promise: nil)
+    }
+
+    private func send<Command: GuestAgentCommand>(
+        _ command: Command, deadline: Duration, _ continuation: CheckedContinuation<JSONValue, any Error>
+    ) {
+        let (channel, id, actions) = state.withLock { state in
+            let (id, actions) = state.session.execute(command)
+            state.waiters[id] = continuation
+            return (state.channel, id, actions)
+        }
+        channel?.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
+            self.perform(self.state.withLock { $0.session.abandon(id) })
+        }
+        perform(actions)
+    }
+
+    private func perform(_ actions: [GuestAgentSession.Action]) {
+        for action in actions {
+            switch action {
+            case .send(let bytes):
+                state.withLock { $0.channel }?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+            case .completed(let id, let result):
+                let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
+                waiter?.resume(with: result)
+            case .synchronized, .ignored:
+                break
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+package import NIOCore
+package import NIOPosix
+
+/// Passes what a Unix socket delivers to closures, on the channel's event loop and in order.
+final class SocketHandler: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+
+    private let onBytes: @Sendable ([UInt8]) -> Void
+    private let onClose: @Sendable () -> Void
+
+    init(onBytes: @escaping @Sendable ([UInt8]) -> Void, onClose: @escaping @Sendable () -> Void) {
+        self.onBytes = onBytes
+        self.onClose = onClose
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        onBytes(Array(buffer: unwrapInboundIn(data)))
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        onClose()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+}
+
+/// Connects to a Unix socket.
+///
+/// - Throws: `EngineError` `.notFound` when nobody listens there.
+func connectSocket(
+    path: String, group: any EventLoopGroup, onBytes: @escaping @Sendable ([UInt8]) -> Void,
+    onClose: @escaping @Sendable () -> Void
+) async throws -> any Channel {
+    do {
+        return try await ClientBootstrap(group: group)
+            .connectTimeout(.seconds(5))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(SocketHandler(onBytes: onBytes, onClose: onClose))
+                }
+            }
+            .connect(unixDomainSocketPath: path).get()
+    } catch {
+        throw EngineError(.notFound, "cannot connect to \(path)", cause: "\(error)")
+    }
+}

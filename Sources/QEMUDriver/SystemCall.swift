@@ -1,0 +1,41 @@
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// The kernel's words for an error number.
+package func systemErrorText(_ number: Int32) -> String {
+    String(cString: strerror(number))
+}
+
+/// A file descriptor that is closed when its owner goes away.
+package final class OwnedDescriptor: Sendable {
+    package let number: Int32
+
+    package init(_ number: Int32) { self.number = number }
+
+    deinit { close(number) }
+}
+
+/// Reads a small file of `/proc` or `/sys`; nil when it cannot be read.
+package func readSmallFile(_ path: String, limit: Int = 65536) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var contents: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16384)
+    while contents.count < limit {
+        let count = read(descriptor, &buffer, buffer.count)
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { return nil }
+        if count == 0 { break }
+        contents.append(contentsOf: buffer[0..<count])
+    }
+    return contents
+}
+
+/// Reads a small text file of `/proc` or `/sys`, without trailing white space.
+package func readSmallText(_ path: String, limit: Int = 65536) -> String? {
+    guard var bytes = readSmallFile(path, limit: limit) else { return nil }
+    while let last = bytes.last, last == 10 || last == 32 || last == 0 { bytes.removeLast() }
+    return String(decoding: bytes, as: UTF8.self)
+}

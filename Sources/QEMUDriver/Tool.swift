@@ -1,0 +1,158 @@
+import Dispatch
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// What a helper program left behind.
+package struct ToolResult: Sendable {
+    package var end: ProcessEnd
+    package var output: [UInt8]
+    /// What it wrote on standard error, cut at 64 KiB.
+    package var errors: String
+
+    package var succeeded: Bool { end == .exited(0) }
+}
+
+/// Runs helper programs (`qemu-img`, `ip`, …) without blocking a task, ended when the caller's task is cancelled.
+package struct Tool: Sendable {
+    package var path: String
+    package var user: QEMUUser
+    package var environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"]
+
+    package init(path: String, user: QEMUUser) {
+        self.path = path
+        self.user = user
+    }
+
+    /// roostd's own user, for tools that need its rights.
+    package static let ownUser = QEMUUser(
+        name: "", userID: geteuid(), groupID: getegid(), groups: [], isOther: false)
+
+    /// The first of some programs that exists in the usual folders.
+    package static func find(_ names: String...) -> String? {
+        for name in names {
+            for folder in ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+            where access("\(folder)/\(name)", X_OK) == 0 {
+                return "\(folder)/\(name)"
+            }
+        }
+        return nil
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// - Parameters:
+    ///   - input: What it reads on standard input.
+    ///   - deadline: How long it may take; it is killed then.
+    ///   - onOutput: Called with each piece of standard output as it comes; without it the output is collected,
+    ///     at most 64 MiB of it.
+    /// - Throws: `EngineError` `.notFound`, `.timeout`, `.cancelled`; a failing program is a result, not an error.
+    package func run(
+        _ arguments: [String], input: [UInt8] = [], deadline: Duration = .seconds(60),
+        onOutput: (@Sendable ([UInt8]) -> Void)? = nil
+    ) async throws -> ToolResult {
+        var standardInput: [Int32] = [-1, -1]
+        var standardOutput: [Int32] = [-1, -1]
+        var standardError: [Int32] = [-1, -1]
+        guard pipe2(&standardInput, O_CLOEXEC) == 0, pipe2(&standardOutput, O_CLOEXEC) == 0,
+            pipe2(&standardError, O_CLOEXEC) == 0
+        else {
+            for number in standardInput + standardOutput + standardError where number >= 0 { close(number) }
+            throw EngineError(.insufficientResources, "cannot make a pipe", cause: systemErrorText(errno))
+        }
+        let output = PipeCollector(descriptor: standardOutput[0], limit: 64 << 20, onData: onOutput)
+        let errors = PipeCollector(descriptor: standardError[0], limit: 64 << 10, onData: nil)
+        let request = SpawnRequest(
+            path: path, arguments: arguments, environment: environment, directory: "/",
+            descriptors: [standardInput[0], standardOutput[1], standardError[1]], user: user)
+        defer { close(standardInput[1]) }
+        let process: SpawnedProcess
+        do {
+            defer { for number in [standardInput[0], standardOutput[1], standardError[1]] { close(number) } }
+            process = try spawn(request)
+        }
+        // The inputs used here are far below a pipe's capacity (64 KiB), so that this cannot block.
+        precondition(input.count < 32768)
+        signal(SIGPIPE, SIG_IGN)
+        _ = input.withUnsafeBytes { write(standardInput[1], $0.baseAddress, $0.count) }
+        if !input.isEmpty { close(standardInput[1]); standardInput[1] = -1 }
+
+        let timer = DispatchSource.makeTimerSource()
+        let timedOut = Mutex(false)
+        timer.setEventHandler {
+            timedOut.withLock { $0 = true }
+            process.signal(SIGKILL)
+        }
+        timer.schedule(deadline: .now() + .milliseconds(Int(deadline / .milliseconds(1))))
+        timer.activate()
+        defer { timer.cancel() }
+        let end = await withTaskCancellationHandler {
+            // Killed on cancellation, so that this ends soon in any case.
+            await Task { await process.end() }.value
+        } onCancel: {
+            process.signal(SIGKILL)
+        }
+        if timedOut.withLock({ $0 }) {
+            throw EngineError(.timeout, "\(path) did not finish within \(deadline)")
+        }
+        if Task.isCancelled { throw EngineError(.cancelled, "\(path) was cancelled") }
+        let errorBytes = await errors.finish()
+        return ToolResult(
+            end: end ?? .unknown, output: await output.finish(),
+            errors: String(decoding: errorBytes, as: UTF8.self))
+    }
+}
+
+/// Collects what comes through a pipe until its other end is closed.
+private final class PipeCollector: Sendable {
+    private struct State {
+        var bytes: [UInt8] = []
+        var isFinished = false
+        var waiter: CheckedContinuation<[UInt8], Never>?
+    }
+
+    private let state = Mutex(State())
+    private static let queue = DispatchQueue(label: "roost.tool-output")
+
+    init(descriptor: Int32, limit: Int, onData: (@Sendable ([UInt8]) -> Void)?) {
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        // SAFETY: dispatch sources may be used from any thread; the type merely lacks the conformance.
+        nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: Self.queue)
+        source.setEventHandler { [self] in
+            var buffer = [UInt8](repeating: 0, count: 65536)
+            let count = read(descriptor, &buffer, buffer.count)
+            if count > 0 {
+                let piece = Array(buffer[0..<count])
+                if let onData {
+                    onData(piece)
+                } else {
+                    state.withLock { if $0.bytes.count < limit { $0.bytes += piece } }
+                }
+            } else if count == 0 || errno != EAGAIN && errno != EINTR {
+                source.cancel()
+            }
+        }
+        source.setCancelHandler { [self] in
+            close(descriptor)
+            let (waiter, bytes) = state.withLock { state in
+                state.isFinished = true
+                return (state.waiter, state.bytes)
+            }
+            waiter?.resume(returning: bytes)
+        }
+        source.activate()
+    }
+
+    func finish() async -> [UInt8] {
+        await withCheckedContinuation { continuation in
+            let bytes: [UInt8]? = state.withLock { state in
+                if state.isFinished { return state.bytes }
+                state.waiter = continuation
+                return nil
+            }
+            if let bytes { continuation.resume(returning: bytes) }
+        }
+    }
+}
