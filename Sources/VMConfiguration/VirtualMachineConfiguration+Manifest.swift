@@ -1,0 +1,81 @@
+import HyperVStorage
+import RoostPrimitives
+
+extension KeyNode {
+    /// The name of the node with a device's data: the instance in lower case between underscores.
+    static func deviceName(_ instance: GUID) -> String { "_\(instance.lowercased)_" }
+}
+
+extension VirtualMachineConfiguration {
+    /// The instances of a class of devices, in the order of the manifest; a row without a GUID is not a device.
+    func instances(of deviceClass: DeviceClass) -> [GUID] {
+        manifestRows.lazy.filter { GUID($0["device"]?.value.asString ?? "") == deviceClass.id }
+            .compactMap { GUID($0["instance"]?.value.asString ?? "") }
+    }
+
+    /// Whether the manifest has a device.
+    func hasDevice(instance: GUID) -> Bool {
+        manifestRows.contains { GUID($0["instance"]?.value.asString ?? "") == instance }
+    }
+
+    /// The node with a device's data; nil when it has none.
+    func device(_ instance: GUID) -> KeyNode? { root[KeyNode.deviceName(instance)] }
+
+    /// Adds a device with its data: the row behind the last one of the manifest, the data behind the last key.
+    mutating func addDevice(_ deviceClass: DeviceClass, instance: GUID, node: KeyNode) {
+        root.children.append(node)
+        if root["manifest"] == nil { root.children.append(KeyNode("manifest", children: [KeyNode("size", .int(0))])) }
+        let row = Self.manifestRow(deviceClass, instance: instance, number: manifestRows.count + 1, version: version)
+        updateManifest { $0.children.append(row) }
+    }
+
+    /// Removes a device, its row and its data; the rows behind it move up, since their numbers have no gaps.
+    mutating func removeDevice(instance: GUID) {
+        root.remove(KeyNode.deviceName(instance))
+        updateManifest { manifest in
+            manifest.children.removeAll { child in
+                child.name.hasPrefix("vdev") && GUID(child["instance"]?.value.asString ?? "") == instance
+            }
+        }
+    }
+
+    /// A row of the manifest; version 5.0 writes the instance in upper case, the binary files in lower case.
+    static func manifestRow(
+        _ deviceClass: DeviceClass,
+        instance: GUID,
+        number: Int,
+        version: ConfigurationVersion
+    ) -> KeyNode {
+        KeyNode(
+            manifestRowName(number),
+            children: [
+                KeyNode("device", .string(deviceClass.id.lowercased)),
+                KeyNode("instance", .string(version < .v6_0 ? instance.uppercased : instance.lowercased)),
+                KeyNode("name", .string(deviceClass.name)),
+                KeyNode("flags", .int(1)),
+            ]
+        )
+    }
+
+    private var manifestRows: [KeyNode] {
+        root["manifest"]?.children.filter { $0.name.hasPrefix("vdev") } ?? []
+    }
+
+    private static func manifestRowName(_ number: Int) -> String {
+        let digits = String(number)
+        return "vdev" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+    }
+
+    /// Changes the manifest, then numbers the rows and stores their count.
+    private mutating func updateManifest(_ change: (inout KeyNode) -> Void) {
+        guard let index = root.children.firstIndex(where: { $0.name == "manifest" }) else { return }
+        change(&root.children[index])
+        var count = 0
+        for row in root.children[index].children.indices where root.children[index].children[row].name.hasPrefix("vdev")
+        {
+            count += 1
+            root.children[index].children[row].name = Self.manifestRowName(count)
+        }
+        root.children[index][ConfigurationKey<Int>("size", absent: 0)] = count
+    }
+}
