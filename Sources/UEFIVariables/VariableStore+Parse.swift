@@ -37,12 +37,6 @@ extension VariableStore {
                 "the image does not begin with a firmware volume; a store such as OVMF_VARS_4M.fd is needed"
             )
         }
-        guard fileSystem == .systemNonVolatileData else {
-            throw VariableStoreError(
-                .unsupported,
-                "the firmware volume holds \(fileSystem), not UEFI variables; is it the code image?"
-            )
-        }
         // The fixed part, one entry of the block map and its end make 72 bytes.
         guard headerLength >= 72, headerLength % 2 == 0, let header = image.bytes(at: 0, count: Int(headerLength))
         else {
@@ -56,6 +50,12 @@ extension VariableStore {
             throw VariableStoreError(
                 .corrupt,
                 "the firmware volume header has a wrong checksum: the sum is \(sum.hexadecimal()), not 0"
+            )
+        }
+        guard fileSystem == .systemNonVolatileData else {
+            throw VariableStoreError(
+                .unsupported,
+                "the firmware volume holds \(fileSystem), not UEFI variables; is it the code image?"
             )
         }
         guard let volume = Int(exactly: length), volume <= image.count, volume >= Int(headerLength) else {
