@@ -153,3 +153,5 @@ int roost_access_as(const char *path, int mode, uid_t uid, gid_t gid, const gid_
 }
 
 mode_t roost_umask(mode_t mask) { return umask(mask); }
+
+int roost_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC) < 0 ? -errno : 0; }

@@ -56,15 +56,25 @@ package final class GuestAgentConnection: Sendable {
     private func send<Command: GuestAgentCommand>(
         _ command: Command, deadline: Duration, _ continuation: CheckedContinuation<JSONValue, any Error>
     ) {
-        let (channel, id, actions) = state.withLock { state in
-            let (id, actions) = state.session.execute(command)
-            state.waiters[id] = continuation
-            return (state.channel, id, actions)
+        let outcome: Result<((any Channel)?, GuestAgentSession.RequestID, [GuestAgentSession.Action]), QMPError> =
+            state.withLock { state in
+                do throws(QMPError) {
+                    let (id, actions) = try state.session.execute(command)
+                    state.waiters[id] = continuation
+                    return .success((state.channel, id, actions))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        switch outcome {
+        case .failure(let error):
+            continuation.resume(throwing: error)
+        case .success((let channel, let id, let actions)):
+            _ = channel?.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
+                self.perform(self.state.withLock { $0.session.abandon(id) })
+            }
+            perform(actions)
         }
-        channel?.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
-            self.perform(self.state.withLock { $0.session.abandon(id) })
-        }
-        perform(actions)
     }
 
     private func perform(_ actions: [GuestAgentSession.Action]) {

@@ -1,5 +1,5 @@
-package import NIOCore
-package import NIOPosix
+import NIOCore
+import NIOPosix
 
 /// Passes what a Unix socket delivers to closures, on the channel's event loop and in order.
 final class SocketHandler: ChannelInboundHandler, Sendable {

@@ -39,3 +39,6 @@ package func readSmallText(_ path: String, limit: Int = 65536) -> String? {
     while let last = bytes.last, last == 10 || last == 32 || last == 0 { bytes.removeLast() }
     return String(decoding: bytes, as: UTF8.self)
 }
+
+/// Whether something is at a path.
+package func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }

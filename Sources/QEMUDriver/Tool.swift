@@ -1,3 +1,4 @@
+import CRoostLinux
 import Dispatch
 import Synchronization
 
@@ -56,8 +57,8 @@ package struct Tool: Sendable {
         var standardInput: [Int32] = [-1, -1]
         var standardOutput: [Int32] = [-1, -1]
         var standardError: [Int32] = [-1, -1]
-        guard pipe2(&standardInput, O_CLOEXEC) == 0, pipe2(&standardOutput, O_CLOEXEC) == 0,
-            pipe2(&standardError, O_CLOEXEC) == 0
+        guard roost_pipe(&standardInput) == 0, roost_pipe(&standardOutput) == 0,
+            roost_pipe(&standardError) == 0
         else {
             for number in standardInput + standardOutput + standardError where number >= 0 { close(number) }
             throw EngineError(.insufficientResources, "cannot make a pipe", cause: systemErrorText(errno))

@@ -53,6 +53,9 @@ int roost_tap_open(const char *pattern, char *name);
 /// Makes an interface a port of a bridge and brings it up; returns 0 or -errno.
 int roost_bridge_attach(const char *bridge, const char *interface);
 
+/// Makes a pipe whose two descriptors are close-on-exec; returns 0 or -errno.
+int roost_pipe(int descriptors[2]);
+
 /// Sets the caller's file mode creation mask; returns the old one.
 mode_t roost_umask(mode_t mask);
 
