@@ -32,8 +32,8 @@ package struct SecureBootState: Hashable, Sendable {
     /// The template whose certificates, and no other signatures, `db` holds.
     ///
     /// Nil for any other mixture. A `db` without any certificate of Microsoft counts as
-    /// ``SecureBootTemplate/openSourceShieldedVM``.
-    package let template: SecureBootTemplate?
+    /// ``SecureBootKeySet/openSourceShieldedVM``.
+    package let template: SecureBootKeySet?
 }
 
 extension VariableStore {
@@ -58,7 +58,7 @@ extension VariableStore {
     /// The store as a template wants it, with Secure Boot on.
     ///
     /// `db` holds exactly the certificates that the template trusts, taken from `source`, or exactly `certificates`
-    /// for ``SecureBootTemplate/openSourceShieldedVM``. `PK`, `KEK` and `dbx` stay, or come from `source` where the
+    /// for ``SecureBootKeySet/openSourceShieldedVM``. `PK`, `KEK` and `dbx` stay, or come from `source` where the
     /// store has none. All other variables stay.
     ///
     /// - Parameters:
@@ -69,7 +69,7 @@ extension VariableStore {
     ///   ``VariableStoreError/Code/invalidArgument`` when `certificates` do not fit the template,
     ///   ``VariableStoreError/Code/corrupt`` when the source's `db` cannot be read.
     package func applyingTemplate(
-        _ template: SecureBootTemplate,
+        _ template: SecureBootKeySet,
         from source: VariableStore? = nil,
         certificates: [Certificate] = []
     ) throws(VariableStoreError) -> VariableStore {
@@ -143,7 +143,7 @@ extension VariableStore {
 
     /// What `db` holds under a template: one list for each certificate, as their sizes differ.
     private static func signatures(
-        _ template: SecureBootTemplate,
+        _ template: SecureBootKeySet,
         source: VariableStore,
         certificates: [Certificate]
     ) throws(VariableStoreError) -> [SignatureList] {
@@ -160,7 +160,7 @@ extension VariableStore {
             throw VariableStoreError(
                 .invalidArgument,
                 "the Secure Boot template \(template.rawValue) takes no certificates of the owner; "
-                    + "use \(SecureBootTemplate.openSourceShieldedVM.rawValue)"
+                    + "use \(SecureBootKeySet.openSourceShieldedVM.rawValue)"
             )
         }
         let wanted = template.trustedSubjects
@@ -188,10 +188,10 @@ extension VariableStore {
     }
 
     /// The template that describes a `db`.
-    private static func template(of lists: [SignatureList]) -> SecureBootTemplate? {
+    private static func template(of lists: [SignatureList]) -> SecureBootKeySet? {
         guard !lists.isEmpty, lists.allSatisfy({ $0.type == .x509Certificate }) else { return nil }
         let subjects = lists.flatMap(\.signatures).map { subject($0) ?? "" }
-        let microsoft = SecureBootTemplate.allCases.filter { template in
+        let microsoft = SecureBootKeySet.allCases.filter { template in
             subjects.contains { template.trustedSubjects.contains($0) }
         }
         guard let template = microsoft.first else { return .openSourceShieldedVM }

@@ -34,7 +34,7 @@ import Testing
         let state = try store.secureBootState()
         #expect(state.isEnabled && !state.isSetupMode && state.template == nil && state.forbiddenCount > 0)
         let subjects = state.authorities.map(\.subject)
-        for template in [SecureBootTemplate.microsoftWindows, .microsoftUEFICertificateAuthority] {
+        for template in [SecureBootKeySet.microsoftWindows, .microsoftUEFICertificateAuthority] {
             #expect(subjects.contains { template.trustedSubjects.contains($0 ?? "") })
         }
         let windows = state.authorities.first { $0.subject == "Microsoft Windows Production PCA 2011" }
@@ -48,8 +48,8 @@ import Testing
     }
 
     /// `virt-fw-vars` of PyPI's virt-firmware reads the stores that were written, variable for variable.
-    @Test(.enabled(if: hasKeyedStore && python != nil), arguments: SecureBootTemplate.allCases)
-    func anotherReaderFindsTheSameVariables(template: SecureBootTemplate) throws {
+    @Test(.enabled(if: hasKeyedStore && python != nil), arguments: SecureBootKeySet.allCases)
+    func anotherReaderFindsTheSameVariables(template: SecureBootKeySet) throws {
         let own = [try Certificate(der: Fixture.certificate(subject: "Own"))]
         let base = try VariableStore(parsing: bytes(Self.keyedStore))
         let store = try base.applyingTemplate(template, certificates: template == .openSourceShieldedVM ? own : [])

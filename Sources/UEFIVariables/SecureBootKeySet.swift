@@ -1,7 +1,9 @@
 package import RoostPrimitives
 
-/// Whose boot loaders a virtual machine starts under Secure Boot, by Hyper-V's names.
-package enum SecureBootTemplate: String, CaseIterable, Hashable, Sendable {
+/// What a Secure Boot template puts into `db`: whose boot loaders a virtual machine starts.
+///
+/// The raw values are Hyper-V's names of the templates.
+package enum SecureBootKeySet: String, CaseIterable, Hashable, Sendable {
     /// Windows, and nothing else that Microsoft signs.
     case microsoftWindows = "MicrosoftWindows"
 
@@ -21,6 +23,12 @@ package enum SecureBootTemplate: String, CaseIterable, Hashable, Sendable {
         case .microsoftUEFICertificateAuthority: ["Microsoft Corporation UEFI CA 2011", "Microsoft UEFI CA 2023"]
         case .openSourceShieldedVM: []
         }
+    }
+
+    /// The key set of a template by the identifier that configurations store; nil for an unknown template.
+    package init?(id: GUID) {
+        guard let known = Self.allCases.first(where: { $0.id == id }) else { return nil }
+        self = known
     }
 
     /// The identifier under which Hyper-V knows the template.

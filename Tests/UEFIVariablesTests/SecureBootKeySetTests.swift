@@ -3,7 +3,7 @@ import Testing
 
 @testable import UEFIVariables
 
-@Suite struct SecureBootTemplateTests {
+@Suite struct SecureBootKeySetTests {
     private let windows = "Microsoft Windows Production PCA 2011"
     private let windows2023 = "Windows UEFI CA 2023"
     private let thirdParty = "Microsoft Corporation UEFI CA 2011"
@@ -118,8 +118,14 @@ import Testing
     }
 
     @Test func identifiersAreThoseOfHyperV() {
-        #expect(SecureBootTemplate.microsoftWindows.id.uppercased == "1734C6E8-3154-4DDA-BA5F-A874CC483422")
-        let ids = SecureBootTemplate.allCases.map(\.id)
-        #expect(Set(ids).count == 3 && !ids.contains(.zero))
+        #expect(SecureBootKeySet.allCases.map { SecureBootKeySet(id: $0.id) } == SecureBootKeySet.allCases)
+        #expect(SecureBootKeySet(id: .zero) == nil)
+        let ids = SecureBootKeySet.allCases.map(\.id.lowercased)
+        #expect(
+            ids == [
+                "1734c6e8-3154-4dda-ba5f-a874cc483422", "272e7447-90a4-4563-a4b9-8e4ab00526ce",
+                "4292ae2b-ee2c-42b5-a969-dd8f8689f6f3",
+            ]
+        )
     }
 }
