@@ -48,6 +48,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        target("ConfigStore", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
         // Contract: wire types
         target("RoostAPI", ["RoostPrimitives"]),
         // Tests

@@ -1,0 +1,53 @@
+package import RoostPrimitives
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Undoes the creation of a machine that was cut off: the paths that it was going to make, written before any of them.
+package struct CreationJournal: Sendable {
+    private let path: String
+
+    /// Begins a creation that will make the given paths, none of which exists yet.
+    package init(_ id: GUID, paths: [String], in directory: StateDirectory) throws(StoreError) {
+        path = directory.creationJournal(id)
+        for made in paths where access(made, F_OK) == 0 { throw StoreError(.exists, "\(made) exists already") }
+        try FileAccess.write(Array(paths.joined(separator: "\n").utf8), to: path)
+    }
+
+    /// The creation is complete.
+    package func finish() throws(StoreError) { try FileAccess.remove(path) }
+
+    /// The creation failed: deletes what it made.
+    package func undo() { Self.undo(path, keeping: nil) }
+
+    /// Finishes or undoes what an earlier roostd left: a machine whose configuration is there is complete.
+    ///
+    /// Returns the identifiers of the machines whose creation was undone.
+    package static func recover(in directory: StateDirectory) throws(StoreError) -> [GUID] {
+        var undone: [GUID] = []
+        for name in try FileAccess.names(in: directory.virtualMachines) where name.hasSuffix(".creating") {
+            guard let id = GUID(name.dropLast(".creating".count)) else { continue }
+            let journal = directory.creationJournal(id)
+            if access(directory.configuration(id, .vmcx), F_OK) == 0 {
+                try FileAccess.remove(journal)
+            } else {
+                undo(journal, keeping: nil)
+                undone.append(id)
+            }
+        }
+        return undone
+    }
+
+    private static func undo(_ journal: String, keeping: String?) {
+        // Best effort: what cannot be deleted now is tried again at the next start, as the journal stays then.
+        guard let bytes = try? FileAccess.read(journal, limit: 1 << 20) else { return }
+        let paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        var isComplete = true
+        for path in paths.reversed() where unlink(path) != 0 && rmdir(path) != 0 && errno != ENOENT {
+            // A folder that somebody else uses by now stays.
+            if errno != ENOTEMPTY && errno != ENOTDIR { isComplete = false }
+        }
+        if isComplete { unlink(journal) }
+    }
+}

@@ -1,0 +1,70 @@
+package import RoostPrimitives
+package import VMConfiguration
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Where everything that outlives roostd lies.
+///
+/// ```
+/// <state>/Virtual Machines/<GUID>.vmcx | <GUID>.xml   configuration
+///                          <GUID>.vmrs                run record
+///                          <GUID>.vmgs                UEFI variables
+///                          <GUID>.seed.iso            cloud-init seed
+///                          <GUID>.creating            what to undo when a creation was cut off
+/// <state>/Snapshots/                                  checkpoints
+/// <state>/Virtual Hard Disks/<VM name>/               disks
+/// <state>/host.vmcx                                   switches, the host's last start
+/// <state>/cache/                                      what can be found out again
+/// ```
+package struct StateDirectory: Sendable, Hashable {
+    package var root: String
+
+    package init(_ root: String) { self.root = root }
+
+    package var virtualMachines: String { "\(root)/Virtual Machines" }
+    package var snapshots: String { "\(root)/Snapshots" }
+    package var disks: String { "\(root)/Virtual Hard Disks" }
+    package var cache: String { "\(root)/cache" }
+    package var hostFile: String { "\(root)/host.vmcx" }
+    package var jobsFile: String { "\(root)/jobs.ndjson" }
+
+    /// The path of a machine's configuration.
+    package func configuration(_ id: GUID, _ format: ConfigurationVersion.FileFormat) -> String {
+        "\(virtualMachines)/\(id.uppercased).\(format.fileExtension)"
+    }
+
+    /// The path of a machine's run record.
+    package func runRecord(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).vmrs" }
+
+    /// The path of a machine's UEFI variables.
+    package func guestState(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).vmgs" }
+
+    /// The path of a machine's cloud-init seed.
+    package func seed(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).seed.iso" }
+
+    /// The path of the note that tells what to undo when a machine's creation is cut off.
+    package func creationJournal(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).creating" }
+
+    /// Makes the folders that are missing, passable for QEMU's user but not readable.
+    package func prepare() throws(StoreError) {
+        for folder in [root, virtualMachines, snapshots, disks, cache] {
+            try FileAccess.makeFolder(folder, mode: 0o711)
+        }
+    }
+
+    /// Takes the folder for this process until the returned descriptor is closed.
+    ///
+    /// - Throws: `StoreError` `.busy` when another roostd has it.
+    package func lock() throws(StoreError) -> Int32 {
+        let path = "\(root)/.lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileAccess.systemError("cannot open \(path)") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw StoreError(.busy, "another roostd uses the state directory \(root): give this one its own --state-dir")
+        }
+        return descriptor
+    }
+}
