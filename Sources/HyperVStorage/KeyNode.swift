@@ -1,6 +1,6 @@
 /// The value of a key in a HyperVStorage file.
 ///
-/// Source: hyperv-formats part 1.4, key entry types.
+/// Source: `docs/formats/hyper-v-storage.md`, key entries.
 public enum KeyValue: Hashable, Sendable {
     /// Type 9: a key that only has children.
     case node
@@ -16,6 +16,43 @@ public enum KeyValue: Hashable, Sendable {
     case array([UInt8])
     /// Type 8: a Boolean, stored in four bytes.
     case bool(Bool)
+
+    /// Compares text by its code units, not by canonical equivalence: paths that look alike are different files.
+    public static func == (left: KeyValue, right: KeyValue) -> Bool {
+        switch (left, right) {
+        case (.node, .node): true
+        case (.int(let left), .int(let right)): left == right
+        case (.uint(let left), .uint(let right)): left == right
+        case (.double(let left), .double(let right)): left == right
+        case (.string(let left), .string(let right)): left.hasSameBytes(as: right)
+        case (.array(let left), .array(let right)): left == right
+        case (.bool(let left), .bool(let right)): left == right
+        default: false
+        }
+    }
+
+    /// Feeds what `==` compares.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .node: hasher.combine(9)
+        case .int(let value): hasher.combine(value)
+        case .uint(let value): hasher.combine(value)
+        case .double(let bitPattern): hasher.combine(bitPattern)
+        case .string(let text): text.hashBytes(into: &hasher)
+        case .array(let bytes): hasher.combine(bytes)
+        case .bool(let value): hasher.combine(value)
+        }
+    }
+}
+
+extension String {
+    /// Whether two texts are the same UTF-8; `==` also takes canonically equivalent ones for equal.
+    package func hasSameBytes(as other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+
+    fileprivate func hashBytes(into hasher: inout Hasher) {
+        for byte in utf8 { hasher.combine(byte) }
+        hasher.combine(UInt8(0xFF))
+    }
 }
 
 /// One key of the ordered tree: a name, a value and, for a node, its children in order.
@@ -45,13 +82,13 @@ public struct KeyNode: Hashable, Sendable {
 
     /// Compares names, values, flags and children, not where in a file they are stored.
     public static func == (left: KeyNode, right: KeyNode) -> Bool {
-        left.name == right.name && left.value == right.value && left.flags == right.flags
+        left.flags == right.flags && left.name.hasSameBytes(as: right.name) && left.value == right.value
             && left.children == right.children
     }
 
     /// Feeds what `==` compares.
     public func hash(into hasher: inout Hasher) {
-        hasher.combine(name)
+        name.hashBytes(into: &hasher)
         hasher.combine(value)
         hasher.combine(flags)
         hasher.combine(children)
@@ -78,7 +115,7 @@ package struct KeyOrigin: Hashable, Sendable {
 extension KeyNode {
     /// The first child with a name.
     public subscript(_ name: String) -> KeyNode? {
-        children.first { $0.name == name }
+        children.first { $0.name.hasSameBytes(as: name) }
     }
 
     /// The first key at a path of names below this one, as in `["settings", "processors", "count"]`.
@@ -113,7 +150,7 @@ extension KeyNode {
             self.value = value
             return
         }
-        if let index = children.firstIndex(where: { $0.name == name }) {
+        if let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) {
             children[index].set(path.dropFirst(), value)
         } else {
             var child = KeyNode(name)
@@ -123,7 +160,9 @@ extension KeyNode {
     }
 
     private mutating func remove(_ path: ArraySlice<String>) -> KeyNode? {
-        guard let name = path.first, let index = children.firstIndex(where: { $0.name == name }) else { return nil }
+        guard let name = path.first, let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) else {
+            return nil
+        }
         if path.count == 1 { return children.remove(at: index) }
         return children[index].remove(path.dropFirst())
     }

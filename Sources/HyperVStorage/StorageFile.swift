@@ -1,0 +1,103 @@
+/// A HyperVStorage file (`.vmcx`, `.vmrs`, `.vsv`, a host's `data.vmcx`) as a value: bytes in, bytes and actions out.
+///
+/// The format is described in `docs/formats/hyper-v-storage.md`. The value does no I/O: opening reports what recovery
+/// has to write, and ``commit(_:)`` returns the ordered writes and syncs that make a change durable.
+public struct StorageFile: Sendable {
+    /// The keys, below a root without a name and value. Every key carries where it is stored.
+    public internal(set) var tree: KeyNode
+    /// What opening found to put right; its actions come before those of the first commit.
+    public let recovery: RecoveryReport
+
+    /// The file's bytes, as they stand when all actions handed out so far, and those of ``recovery``, are carried out.
+    var image: [UInt8]
+    /// The headers in force.
+    var headers: FileHeaders
+    /// The replay log's header, with no entries.
+    var log: LogHeader
+    /// Actions of recovery that nobody has fetched yet.
+    private(set) var pendingRecovery: [StorageAction]
+
+    /// Reads a file: headers, replay log, object tables, key tables, keys.
+    ///
+    /// A committed transaction in the replay log is completed in memory, any other is discarded; ``recovery`` tells.
+    /// Every checksum is verified. The order is that of a writer's commit: the replay log holds rows of object tables,
+    /// so it is dealt with before they are read.
+    ///
+    /// - Throws: ``StorageError/Code/foreign`` for another kind of file, ``StorageError/Code/unsupported`` for another
+    ///   format version or an unknown type of key, ``StorageError/Code/truncated`` when something referenced lies
+    ///   behind the end, ``StorageError/Code/corrupt`` for a checksum or an invariant that does not hold.
+    public init(parsing bytes: [UInt8]) throws(StorageError) {
+        var diagnosis = Diagnosis(collects: false)
+        try self.init(bytes, &diagnosis)
+    }
+
+    /// Reads a file, with errors behind the headers collected when `diagnosis` does so.
+    init(_ bytes: [UInt8], _ diagnosis: inout Diagnosis) throws(StorageError) {
+        image = bytes
+        headers = try withView(bytes) { (view) throws(StorageError) in try FileHeaders(view) }
+        log = LogHeader(headerSize: Int(headers.current.logHeaderSize))
+        let recovered = try Self.recover(&image, &headers, &log)
+        recovery = recovered
+        pendingRecovery = recovered.actions
+        tree = KeyNode("")
+        (_, tree) = try Self.keys(image, &diagnosis)
+    }
+
+    /// A file whose bytes are known to be sound.
+    init(created image: [UInt8]) throws(StorageError) { try self.init(parsing: image) }
+
+    /// The actions that complete recovery, once; a commit puts them in front of its own when nobody has asked before.
+    public mutating func takeRecoveryActions() -> [StorageAction] {
+        defer { pendingRecovery = [] }
+        return pendingRecovery
+    }
+
+    /// Reads everything behind the headers and the replay log.
+    static func keys(
+        _ image: [UInt8],
+        _ diagnosis: inout Diagnosis
+    ) throws(StorageError) -> (Layout, KeyNode) {
+        var checks = diagnosis
+        defer { diagnosis = checks }
+        return try withView(image) { (view) throws(StorageError) in
+            let layout = try Layout(view, &checks)
+            let hierarchy = try Hierarchy(layout, &checks)
+            return (layout, try layout.tree(view, hierarchy, &checks))
+        }
+    }
+
+    // MARK: - Recovery
+
+    /// Completes or discards the replay log, and puts right a header copy that cannot be used.
+    private static func recover(
+        _ image: inout [UInt8],
+        _ headers: inout FileHeaders,
+        _ log: inout LogHeader
+    ) throws(StorageError) -> RecoveryReport {
+        var report = RecoveryReport()
+        let header = headers.current
+        switch try withView(image, { (view) throws(StorageError) in try LogState(view, header) }) {
+        case .clean(let found):
+            log = found
+        case .committed(let found, let writes):
+            log = found
+            report.log = .replayed(writes: writes.count)
+            // The log stays valid until its writes are on the disk, so a crash in between repeats them.
+            report.actions = writes + [.sync]
+        case .bad(let found, let error):
+            log = found ?? log
+            report.log = .discarded(reason: error.message)
+        }
+        if report.log != .clean {
+            log.count = 0
+            report.actions += [.write(offset: header.logOffset, bytes: log.encoded()), .sync]
+        }
+        if let defect = headers.defect {
+            report.header = RecoveryReport.Header(copy: 1 - headers.copy, reason: defect)
+            report.actions += headers.advanceOther() + [.sync]
+            headers.defect = nil
+        }
+        StorageAction.apply(report.actions, to: &image)
+        return report
+    }
+}
