@@ -57,11 +57,19 @@ extension QMPSession {
         #expect(actions == [.send(#"{"execute":"qmp_capabilities","id":900}"#.bytes + [0x0A])])
     }
 
-    /// The talk of a machine started with `-S`: cont, stop, a wrong path, quit; as QEMU 7.2 holds it.
+    @Test func everyCutOfTheOpeningGivesTheSameActions() {
+        for feed in everyFeed(of: (greeting + negotiated).bytes) {
+            var session = QMPSession()
+            let actions = feed.flatMap { session.receive($0) }
+            let sent = #"{"execute":"qmp_capabilities","id":1}"#.bytes + [0x0A]
+            #expect(actions == [.send(sent), .ready(parsedGreeting)])
+        }
+    }
+
+    /// The talk of a machine started with `-S`: cont, a device that is not there, quit; as QEMU 7.2 holds it.
     @Test func everyCutOfATalkGivesTheSameActions() throws {
         let talk =
-            greeting + negotiated
-            + #"{"timestamp": {"seconds": 1795469692, "microseconds": 936935}, "event": "RESUME"}"# + "\r\n"
+            #"{"timestamp": {"seconds": 1795469692, "microseconds": 936935}, "event": "RESUME"}"# + "\r\n"
             + #"{"return": {}, "id": 2}"# + "\r\n"
             + #"{"id": 3, "error": {"class": "DeviceNotFound", "desc": "Device 'nosuch' not found"}}"# + "\r\n"
             + #"{"timestamp": {"seconds": 1795469705, "microseconds": 356298}, "event": "SHUTDOWN", "#
@@ -77,31 +85,17 @@ extension QMPSession {
             timestamp: QMPEvent.Timestamp(seconds: 1_795_469_705, microseconds: 356_298),
             sequence: 1
         )
-        let refused = QMPError(
-            command: "device_del",
-            class: .deviceNotFound,
-            description: "Device 'nosuch' not found"
-        )
-        let expected: [Action] = [
-            .send(#"{"execute":"qmp_capabilities","id":1}"#.bytes + [0x0A]), .ready(parsedGreeting), .event(resume),
-            .completed(QMPSession.RequestID(rawValue: 2), .success([:])),
-            .completed(QMPSession.RequestID(rawValue: 3), .failure(refused)), .event(shutdown),
-            .completed(QMPSession.RequestID(rawValue: 4), .success([:])),
-        ]
+        let refused = QMPError(command: "device_del", class: .deviceNotFound, description: "Device 'nosuch' not found")
         for feed in everyFeed(of: talk.bytes) {
-            var session = QMPSession()
-            var actions: [Action] = []
-            for piece in feed {
-                actions += session.receive(piece)
-                guard session.state == .ready, session.pendingCount == 0, !actions.contains(.event(resume)) else {
-                    continue
-                }
-                _ = try session.execute(QMPCommands.Continue())
-                _ = try session.execute(QMPCommands.DeviceDelete(id: "nosuch"))
-                _ = try session.execute(QMPCommands.Quit())
-            }
-            // A piece that holds answers to commands not yet given is not a talk that can happen.
-            if actions.contains(where: { if case .ignoredReply = $0 { true } else { false } }) { continue }
+            var session = readySession()
+            let resumed = try session.execute(QMPCommands.Continue())
+            let deleted = try session.execute(QMPCommands.DeviceDelete(id: "nosuch"))
+            let quit = try session.execute(QMPCommands.Quit())
+            let actions = feed.flatMap { session.receive($0) }
+            let expected: [Action] = [
+                .event(resume), .completed(resumed.id, .success([:])), .completed(deleted.id, .failure(refused)),
+                .event(shutdown), .completed(quit.id, .success([:])),
+            ]
             #expect(actions == expected)
         }
     }
