@@ -80,7 +80,8 @@ package struct GuestAgentSession: Sendable {
     ///
     /// The command that runs fails with ``QMPError/Code/closed``; those that wait for their turn go on waiting.
     package mutating func connect() -> [Action] {
-        endCurrent(.closed, "the channel was opened anew before the answer") + [synchronize()]
+        lines.removeAll()
+        return endCurrent(.closed, "the channel was opened anew before the answer") + [synchronize()]
     }
 
     /// Ends the conversation: every command fails with ``QMPError/Code/closed``.
@@ -148,20 +149,19 @@ package struct GuestAgentSession: Sendable {
         lines.append(bytes)
         while true {
             do throws(QMPError) {
-                if state == .synchronizing || state == .unsynchronized, !skipToDelimiter() { break }
-                guard let line = try lines.next() else { break }
+                if state == .unsynchronized { lines.removeAll() }
+                if state == .synchronizing, !skipToDelimiter() { return actions }
+                guard let line = try lines.next() else { return actions }
                 try receive(line: line, actions: &actions)
             } catch {
                 lose(because: error, actions: &actions)
             }
         }
-        return actions
     }
 
     // MARK: - Synchronisation
 
     private mutating func synchronize() -> Action {
-        lines.removeAll()
         isBehindDelimiter = false
         state = .synchronizing
         return .send([Self.delimiter] + nextSynchronization())
@@ -189,8 +189,7 @@ package struct GuestAgentSession: Sendable {
 
     private mutating func receive(line: ArraySlice<UInt8>, actions: inout [Action]) throws(QMPError) {
         switch state {
-        case .disconnected: break
-        case .unsynchronized: isBehindDelimiter = false
+        case .disconnected, .unsynchronized: break
         case .synchronizing:
             isBehindDelimiter = false
             guard synchronization(in: line) == syncID else { return }
@@ -212,13 +211,12 @@ package struct GuestAgentSession: Sendable {
             return
         }
         let message = try JSONValue(parsing: line)
+        // The answer to the synchronisation behind a command that answers errors only is still to come.
+        let next = command.answersOnSuccess ? State.idle : .synchronizing
         if let error = message["error"] {
             let answer = try QMPError(reply: error).of(command: command.name)
-            // The synchronisation behind a command that answers errors only is still to come.
-            let next = command.answersOnSuccess ? State.idle : .synchronizing
             complete(command, .failure(answer), next: next, actions: &actions)
         } else if let value = message["return"] {
-            let next = command.answersOnSuccess ? State.idle : .synchronizing
             complete(command, .success(value), next: next, actions: &actions)
         } else {
             throw QMPError(.protocolViolation, "read guest agent's message: neither return nor error")
@@ -240,7 +238,7 @@ package struct GuestAgentSession: Sendable {
 
     /// Gives up the thread of the conversation: the command that runs fails with the error.
     private mutating func lose(because error: QMPError, actions: inout [Action]) {
-        lines.removeAll()
+        if error.code == .messageTooLarge { lines.dropOversized() }
         isBehindDelimiter = false
         if let command = current {
             actions.append(.failure(command, error.code, error.message))

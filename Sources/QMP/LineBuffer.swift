@@ -46,6 +46,13 @@ struct LineBuffer: Sendable {
         return index != nil
     }
 
+    /// Drops as much of the next line as made it too large.
+    mutating func dropOversized() {
+        bytes.removeFirst(min(bytes.count, lineStart + limit + 1))
+        lineStart = 0
+        scanned = 0
+    }
+
     mutating func removeAll() {
         bytes.removeAll()
         lineStart = 0

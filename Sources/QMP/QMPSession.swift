@@ -53,8 +53,10 @@ package struct QMPSession: Sendable {
         package var messageSizeLimit = 16 << 20
         /// Whether to ask for out-of-band execution when it is on offer.
         package var enablesOutOfBand = false
-        /// The number of the first command. A client that connects to a QEMU again starts elsewhere, so that a late
-        /// answer to the earlier connection is not taken for one of its own.
+        /// The number of the first command.
+        ///
+        /// A client that connects to a QEMU again starts elsewhere, so that a late answer to the earlier connection is
+        /// not taken for one of its own.
         package var firstRequestID: UInt64 = 1
 
         package init() {}

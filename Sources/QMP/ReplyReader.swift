@@ -51,6 +51,12 @@ struct ReplyReader {
         try require(name, "a whole number from 0", \.uint64Value)
     }
 
+    /// The bytes of a base64 text.
+    func bytes(_ name: String) throws(QMPError) -> [UInt8] {
+        guard let bytes = try optionalBytes(name) else { throw unexpected("base64", at: "\(path).\(name)") }
+        return bytes
+    }
+
     func member(_ name: String) throws(QMPError) -> ReplyReader {
         guard let member = try optionalMember(name) else { throw unexpected("a value", at: "\(path).\(name)") }
         return member
@@ -66,6 +72,11 @@ struct ReplyReader {
 
     func optionalUInt64(_ name: String) throws(QMPError) -> UInt64? {
         try optional(name, "a whole number from 0", \.uint64Value)
+    }
+
+    func optionalBytes(_ name: String) throws(QMPError) -> [UInt8]? {
+        guard let text = try optionalString(name) else { return nil }
+        return try require(Base64.decode(text), "base64", at: "\(path).\(name)")
     }
 
     /// The member of that name; nil when it is missing or null.

@@ -1,5 +1,5 @@
 extension QMPCommands {
-    /// `device_add`: plugs a device in. The guest may take a while to notice.
+    /// `device_add`: plugs a device in; the guest may take a while to notice.
     package struct DeviceAdd: QMPCommand {
         package typealias Response = Void
         package static let name = "device_add"

@@ -67,7 +67,9 @@ extension QMPCommands {
         package init() {}
     }
 
-    /// `quit`: ends QEMU at once, as if the machine's power were cut. The answer may be lost with the connection.
+    /// `quit`: ends QEMU at once, as if the machine's power were cut.
+    ///
+    /// The answer may be lost with the connection.
     package struct Quit: QMPCommand {
         package typealias Response = Void
         package static let name = "quit"
