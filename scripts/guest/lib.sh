@@ -58,7 +58,8 @@ publish() {
         cmp -s "$cache/$key.manifest" "$out/$name.manifest"; then
         return
     fi
-    rm -f "$out/$name.manifest"
+    # Without a manifest until the image is whole; and no remains of a copy that was killed.
+    rm -f "$out/$name.manifest" "$out/.$name."*
     if ! cp --reflink=auto "$cache/$key.qcow2" "$out/.$name.qcow2.$$"; then
         rm -f "$out/.$name.qcow2.$$"
         die "cannot write $out/$name.qcow2"
