@@ -1,4 +1,5 @@
 package import RoostPrimitives
+import VMConfiguration
 
 #if canImport(Glibc)
 import Glibc

@@ -1,4 +1,4 @@
-import HyperVStorage
+package import HyperVStorage
 
 #if canImport(Glibc)
 import Glibc
@@ -39,7 +39,7 @@ package enum FileAccess {
     ///
     /// - Parameter replacing: false makes an existing file an error.
     package static func write(
-        _ bytes: [UInt8], to path: String, mode: mode_t = 0o600, replacing: Bool = true
+        _ bytes: [UInt8], to path: String, mode: UInt32 = 0o600, replacing: Bool = true
     ) throws(StoreError) {
         if !replacing && access(path, F_OK) == 0 { throw StoreError(.exists, "\(path) exists already") }
         let temporary = "\(path).new"
@@ -92,7 +92,7 @@ package enum FileAccess {
     }
 
     /// Makes a folder and those above it as far as they are missing.
-    package static func makeFolder(_ path: String, mode: mode_t) throws(StoreError) {
+    package static func makeFolder(_ path: String, mode: UInt32) throws(StoreError) {
         if mkdir(path, mode) == 0 {
             chmod(path, mode)
             return try syncFolder(of: path)

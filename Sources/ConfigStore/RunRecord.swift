@@ -1,5 +1,5 @@
 import HyperVStorage
-package import RoostPrimitives
+import RoostPrimitives
 import VMConfiguration
 
 /// What is known of a machine's last start, kept in its `.vmrs` so that the next roostd finds the guest again.
