@@ -103,6 +103,12 @@ import Testing
     @Test func consoleAndMigrationAnswersAreRead() throws {
         let off = try read(QMPCommands.QueryVNC.self, #"{"enabled": false}"#)
         #expect(off == VNCStatus(isEnabled: false, clientCount: 0))
+        let socket = try read(
+            QMPCommands.QueryVNC.self,
+            #"{"enabled": true, "auth": "none", "family": "unix", "host": "", "service": "/run/vnc", "clients": [{}]}"#
+        )
+        #expect(socket.service == "/run/vnc")
+        #expect(socket.clientCount == 1)
         let devices = try read(
             QMPCommands.QueryChardev.self,
             #"[{"frontend-open": true, "filename": "stdio", "label": "compat_monitor0"}]"#

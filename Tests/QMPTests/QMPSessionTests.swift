@@ -147,6 +147,13 @@ extension QMPSession {
         #expect(error?.code == .closed)
     }
 
+    @Test func closeDuringNegotiationCompletesNothing() {
+        var session = QMPSession()
+        _ = session.receive(text: greeting)
+        #expect(session.close() == [])
+        #expect(session.state == .closed)
+    }
+
     @Test(arguments: [
         (#"{"return": {}, "id""#, QMPError.Code.malformedMessage),
         ("garbage", .malformedMessage),

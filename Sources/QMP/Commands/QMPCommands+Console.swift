@@ -64,8 +64,9 @@ package struct VNCStatus: Hashable, Sendable {
     package var isEnabled: Bool
     /// `ipv4`, `ipv6`, `unix` or `unknown`.
     package var family: String?
-    /// The address, or the path of the socket.
+    /// The address; empty for a Unix socket.
     package var host: String?
+    /// The port, or the path of the Unix socket.
     package var service: String?
     package var clientCount: Int
 }
