@@ -49,6 +49,16 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         target("ConfigStore", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        // Engines
+        target(
+            "HostEngine",
+            [
+                "ConfigStore", "HyperVStorage", "QEMUDriver", "QMP", "RoostAPI", "RoostPrimitives", "UEFIVariables",
+                "VMConfiguration",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         // Contract: wire types
         target("RoostAPI", ["RoostPrimitives"]),
         // Tests

@@ -170,3 +170,14 @@ package enum FileAccess {
         return StoreError(code, message, cause: String(cString: strerror(number)))
     }
 }
+
+extension FileAccess {
+    /// Adds bytes at the end of a file, made when it does not exist; not synced.
+    package static func append(_ bytes: [UInt8], to path: String) throws(StoreError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw systemError("cannot open \(path)") }
+        defer { close(descriptor) }
+        let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard count == bytes.count else { throw systemError("cannot write \(path)") }
+    }
+}

@@ -1,0 +1,288 @@
+package import RoostAPI
+
+/// Decides the life of one virtual machine: inputs in, effects out, nothing else.
+///
+/// ```
+///            start                launched
+///   off ───────────▶ starting ──────────────▶ running ◀──▶ paused
+///    ▲                  │ failed                 │ stop, guest's own shutdown
+///    ├──────────────────┴──────── stopping ◀─────┘
+///    │                                │ QEMU ended unasked
+///    └── start again ── crashed ◀─────┘ (from starting, running, paused too)
+/// ```
+///
+/// The owner feeds one input at a time and carries out the effects in order; an effect that takes time reports back as a
+/// further input. Every command is answered exactly once, by ``Effect/answer(_:_:)``.
+package struct LifeCycle: Sendable {
+    /// Names a command for its answer.
+    package typealias CommandID = Int
+
+    /// What somebody asks for.
+    package enum Command: Sendable, Hashable {
+        case start
+        /// `turnOff` ends QEMU at once, else the guest is asked and given `timeoutSeconds`.
+        case stop(turnOff: Bool, timeoutSeconds: Int)
+        /// A stop followed by a start.
+        case restart(turnOff: Bool, timeoutSeconds: Int)
+        case pause
+        case resume
+    }
+
+    /// What happens to the machine.
+    package enum Input: Sendable {
+        case command(CommandID, Command)
+        /// The caller of a start or of a graceful stop gave up.
+        case cancel(CommandID)
+        case launched
+        case launchFailed(APIError)
+        /// QEMU has ended.
+        case ended(reason: String)
+        /// The guest turned itself off; QEMU still exists.
+        case guestTurnedOff
+        /// QEMU reports that the processors stopped or run.
+        case processorsStopped(reason: String?)
+        case processorsRunning
+        case graceElapsed
+        /// A pause or resume was refused.
+        case changeFailed(APIError)
+        /// An earlier roostd's machine was found again.
+        case found(VirtualMachineState, reason: String?)
+    }
+
+    /// What the owner has to do.
+    package enum Effect: Sendable, Hashable {
+        case launch
+        /// Ask the guest to turn itself off, again and again until it does.
+        case requestShutdown
+        case armGrace(seconds: Int)
+        case disarmGrace
+        /// End QEMU, by `quit` and then by signal; its end comes as an input.
+        case kill
+        case pauseProcessors
+        case resumeProcessors
+        case answer(CommandID, APIError?)
+        /// The state has changed: record it and tell everybody.
+        case publish
+    }
+
+    package private(set) var state: VirtualMachineState
+    /// Why the machine is crashed or paused.
+    package private(set) var reason: String?
+    private let name: @Sendable () -> String
+    /// The commands that wait for the state they asked for.
+    private var waiting: [(id: CommandID, command: Command)] = []
+    private var isKillExpected = false
+    private var effects: [Effect] = []
+
+    /// A machine in a known state; `name` is used in messages.
+    package init(state: VirtualMachineState = .off, reason: String? = nil, name: @escaping @Sendable () -> String) {
+        self.state = state
+        self.reason = reason
+        self.name = name
+    }
+
+    /// Whether QEMU exists or is being started.
+    package var isActive: Bool {
+        switch state {
+        case .starting, .running, .paused, .stopping: true
+        case .off, .crashed, .broken: false
+        }
+    }
+
+    /// Takes an input and returns what is to be done, in order.
+    package mutating func handle(_ input: Input) -> [Effect] {
+        effects = []
+        switch input {
+        case .command(let id, let command): accept(id, command)
+        case .cancel(let id): cancel(id)
+        case .launched: launched()
+        case .launchFailed(let error): launchFailed(error)
+        case .ended(let reason): ended(reason)
+        case .guestTurnedOff: guestTurnedOff()
+        case .processorsStopped(let reason): processorsStopped(reason)
+        case .processorsRunning: processorsRunning()
+        case .graceElapsed: graceElapsed()
+        case .changeFailed(let error): answerWaiting(error) { $0 == .pause || $0 == .resume }
+        case .found(let state, let reason): enter(state, reason: reason)
+        }
+        return effects
+    }
+
+    // MARK: - Commands
+
+    private mutating func accept(_ id: CommandID, _ command: Command) {
+        if state == .broken {
+            return refuse(id, "is broken: \(reason ?? "its configuration cannot be read")")
+        }
+        switch command {
+        case .start: acceptStart(id)
+        case .stop(let turnOff, let seconds), .restart(let turnOff, let seconds):
+            acceptStop(id, command, turnOff: turnOff, seconds: seconds)
+        case .pause:
+            guard state == .running else { return refuse(id, "is \(state.rawValue), not running") }
+            waiting.append((id, command))
+            effects.append(.pauseProcessors)
+        case .resume:
+            guard state == .paused else { return refuse(id, "is \(state.rawValue), not paused") }
+            waiting.append((id, command))
+            effects.append(.resumeProcessors)
+        }
+    }
+
+    private mutating func acceptStart(_ id: CommandID) {
+        guard state == .off || state == .crashed else {
+            return refuse(id, "is \(state.rawValue) already")
+        }
+        waiting.append((id, .start))
+        launch()
+    }
+
+    private mutating func launch() {
+        isKillExpected = false
+        enter(.starting, reason: nil)
+        effects.append(.launch)
+    }
+
+    private mutating func acceptStop(_ id: CommandID, _ command: Command, turnOff: Bool, seconds: Int) {
+        switch state {
+        case .off, .crashed, .broken:
+            if case .restart = command { return refuse(id, "is \(state.rawValue), so it cannot be restarted") }
+            if state == .crashed {
+                enter(.off, reason: nil)
+                effects.append(.answer(id, nil))
+            } else {
+                refuse(id, "is off already")
+            }
+        case .starting where !turnOff:
+            refuse(id, "is starting: wait for it, or turn it off")
+        case .stopping where !turnOff:
+            refuse(id, "is stopping already: wait for it, or turn it off")
+        case .paused where !turnOff:
+            refuse(id, "is paused, so its guest cannot be asked to shut down: resume it first, or turn it off")
+        case .starting, .running, .paused, .stopping:
+            waiting.append((id, command))
+            if turnOff {
+                kill()
+            } else {
+                enter(.stopping, reason: nil)
+                effects += [.requestShutdown, .armGrace(seconds: seconds)]
+            }
+        }
+    }
+
+    private mutating func kill() {
+        isKillExpected = true
+        enter(.stopping, reason: nil)
+        effects += [.disarmGrace, .kill]
+    }
+
+    private mutating func cancel(_ id: CommandID) {
+        guard let index = waiting.firstIndex(where: { $0.id == id }) else { return }
+        switch waiting[index].command {
+        case .start where state == .starting:
+            // Answered when QEMU is gone, as cancelled.
+            kill()
+        case .stop(false, _), .restart(false, _):
+            // The guest was asked already and may go down all the same.
+            waiting.remove(at: index)
+            effects.append(.answer(id, APIError(.cancelled, "stopping \(name()) was cancelled; the guest was asked already")))
+            if !isKillExpected && state == .stopping {
+                effects.append(.disarmGrace)
+                enter(.running, reason: nil)
+            }
+        default:
+            break
+        }
+    }
+
+    // MARK: - Happenings
+
+    private mutating func launched() {
+        guard state == .starting else { return }
+        enter(.running, reason: nil)
+        answerWaiting(nil) { command in
+            switch command {
+            case .start, .restart: true
+            default: false
+            }
+        }
+    }
+
+    private mutating func launchFailed(_ error: APIError) {
+        guard state == .starting || state == .stopping else { return }
+        let wasCancelled = isKillExpected
+        enter(.off, reason: nil)
+        let refusal = wasCancelled ? APIError(.cancelled, "starting \(name()) was cancelled") : error
+        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
+        answerWaiting(refusal) { _ in true }
+    }
+
+    private mutating func ended(_ reason: String) {
+        guard isActive else { return }
+        effects.append(.disarmGrace)
+        if isKillExpected || state == .stopping {
+            turnedOff()
+        } else {
+            let error = APIError(.engineFailure, "\(name()) crashed", cause: reason)
+            enter(.crashed, reason: reason)
+            answerWaiting(error) { _ in true }
+        }
+    }
+
+    private mutating func guestTurnedOff() {
+        guard isActive, state != .starting else { return }
+        kill()
+    }
+
+    private mutating func turnedOff() {
+        let restarts = waiting.contains { if case .restart = $0.command { true } else { false } }
+        let cancelled = APIError(.cancelled, "\(name()) was turned off meanwhile")
+        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
+        answerWaiting(cancelled) { if case .restart = $0 { false } else { true } }
+        if restarts { launch() } else { enter(.off, reason: nil) }
+    }
+
+    private mutating func processorsStopped(_ why: String?) {
+        guard state == .running || state == .paused else { return }
+        enter(.paused, reason: why)
+        answerWaiting(nil) { $0 == .pause }
+    }
+
+    private mutating func processorsRunning() {
+        guard state == .running || state == .paused else { return }
+        enter(.running, reason: nil)
+        answerWaiting(nil) { $0 == .resume }
+    }
+
+    private mutating func graceElapsed() {
+        guard state == .stopping, !isKillExpected else { return }
+        enter(.running, reason: nil)
+        let error = APIError(
+            .timeout,
+            "the guest of \(name()) did not shut down in time and goes on running: try again, or turn it off")
+        answerWaiting(error) { command in
+            switch command {
+            case .stop, .restart: true
+            default: false
+            }
+        }
+    }
+
+    // MARK: - Helpers
+
+    private mutating func enter(_ next: VirtualMachineState, reason why: String?) {
+        guard next != state || why != reason else { return }
+        state = next
+        reason = why
+        effects.append(.publish)
+    }
+
+    private mutating func refuse(_ id: CommandID, _ why: String) {
+        effects.append(.answer(id, APIError(.invalidState, "the virtual machine \(name()) \(why)")))
+    }
+
+    private mutating func answerWaiting(_ error: APIError?, _ matches: (Command) -> Bool) {
+        for item in waiting where matches(item.command) { effects.append(.answer(item.id, error)) }
+        waiting.removeAll { matches($0.command) }
+    }
+}

@@ -1,0 +1,132 @@
+package import NIOCore
+import QMP
+package import VMConfiguration
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A QEMU with its connections: just started, or found again after a restart of roostd.
+package struct RunningMachine: Sendable {
+    package var process: SpawnedProcess
+    package var monitor: MonitorConnection
+    package var agent: GuestAgentConnection
+    package var console: SerialConsole
+    package var folder: MachineFolder
+    package var version: QEMUVersion
+
+    /// What a start needs besides the configuration.
+    package struct LaunchRequest: Sendable {
+        package var qemuPath: String
+        package var user: QEMUUser
+        package var folder: MachineFolder
+        package var configuration: VirtualMachineConfiguration
+        /// Builds the plan, given QEMU's descriptors of the monitor, agent and serial sockets.
+        package var plan: @Sendable (_ monitor: Int, _ agent: Int, _ serial: Int) -> MachinePlan
+        /// Further descriptors for QEMU (tap devices); the first becomes ``firstFreeDescriptor``.
+        package var descriptors: [OwnedDescriptor] = []
+        package var deadline = Duration.seconds(30)
+
+        package init(
+            qemuPath: String, user: QEMUUser, folder: MachineFolder, configuration: VirtualMachineConfiguration,
+            plan: @escaping @Sendable (Int, Int, Int) -> MachinePlan
+        ) {
+            self.qemuPath = qemuPath
+            self.user = user
+            self.folder = folder
+            self.configuration = configuration
+            self.plan = plan
+        }
+    }
+
+    /// The number that the first of a request's further descriptors has in QEMU.
+    package static let firstFreeDescriptor = 6
+
+    /// Starts QEMU with the guest's processors stopped, and connects to it.
+    ///
+    /// - Parameter onSpawn: Called once the process exists, before QEMU has come up.
+    /// - Throws: `EngineError` with QEMU's last words; no process is left then.
+    package static func launch(
+        _ request: LaunchRequest, group: any EventLoopGroup, onSpawn: @Sendable (SpawnedProcess) -> Void
+    ) async throws -> RunningMachine {
+        let folder = request.folder
+        try folder.prepare(for: request.user)
+        let process = try start(request)
+        onSpawn(process)
+        do {
+            return try await connect(to: process, folder: folder, group: group, deadline: request.deadline)
+        } catch {
+            process.signal(SIGKILL)
+            let end = await process.end()
+            throw EngineError(
+                (error as? EngineError)?.code == .timeout ? .timeout : .failed,
+                "QEMU did not start (\(end.map(\.description) ?? "killed"))",
+                cause: folder.lastWords() ?? "\(error)")
+        }
+    }
+
+    private static func start(_ request: LaunchRequest) throws(EngineError) -> SpawnedProcess {
+        let folder = request.folder
+        let monitor = try listenOnUnixSocket(folder.monitorSocket)
+        let agent = try listenOnUnixSocket(folder.agentSocket)
+        let serial = try listenOnUnixSocket(folder.serialSocket)
+        let plan = request.plan(3, 4, 5)
+        let logNumber = open(folder.log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard logNumber >= 0, nothing >= 0 else {
+            throw EngineError(.failed, "cannot open \(folder.log)", cause: systemErrorText(errno))
+        }
+        let log = OwnedDescriptor(logNumber)
+        let null = OwnedDescriptor(nothing)
+        let owned = [null, log, log, monitor, agent, serial] + request.descriptors
+        defer { withExtendedLifetime(owned) {} }
+        return try spawn(
+            SpawnRequest(
+                path: request.qemuPath,
+                arguments: MachineArguments.build(request.configuration, plan),
+                environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=/nonexistent"],
+                directory: folder.path, descriptors: owned.map(\.number), user: request.user))
+    }
+
+    /// Connects to a QEMU that runs.
+    package static func connect(
+        to process: SpawnedProcess, folder: MachineFolder, group: any EventLoopGroup, deadline: Duration
+    ) async throws -> RunningMachine {
+        let (monitor, greeting) = try await MonitorConnection.connect(
+            path: folder.monitorSocket, group: group, deadline: deadline)
+        do {
+            let agent = try await GuestAgentConnection.connect(path: folder.agentSocket, group: group)
+            let console = try await SerialConsole.connect(path: folder.serialSocket, group: group)
+            return RunningMachine(
+                process: process, monitor: monitor, agent: agent, console: console, folder: folder,
+                version: QEMUVersion(greeting.version))
+        } catch {
+            monitor.close()
+            throw error
+        }
+    }
+
+    /// Finds the process of a machine whose start was cut off before its id was recorded.
+    ///
+    /// QEMU writes its own id before it answers; that the process is this machine's is checked by its command line and
+    /// its user, since QEMU's user could have written anything there.
+    package static func findUnrecorded(folder: MachineFolder, uuid: String, user: QEMUUser) -> SpawnedProcess? {
+        guard let text = readSmallText(folder.processIDFile, limit: 32), let number = Int32(text), number > 1,
+            let commandLine = readSmallFile("/proc/\(number)/cmdline"),
+            String(decoding: commandLine, as: UTF8.self).split(separator: "\0").contains(Substring(uuid)),
+            let status = readSmallText("/proc/\(number)/status"),
+            status.split(separator: "\n").contains(where: { line in
+                line.hasPrefix("Uid:") && line.split(whereSeparator: { $0 == "\t" }).dropFirst().first == "\(user.userID)"
+            }),
+            let identity = ProcessIdentity.current(processID: number)
+        else { return nil }
+        return SpawnedProcess.find(identity)
+    }
+
+    /// Lets go of the connections; QEMU goes on.
+    package func disconnect() {
+        monitor.close()
+        agent.close()
+        console.close()
+    }
+}
