@@ -10,7 +10,8 @@ import VMConfiguration
         configuration.firmware.bootOrder = [.network, .network, .drive(DriveLocation(.ide, 0, 0))]
         #expect(configuration.firmware.bootOrder == [.network, .optical, .hardDrive, .floppy])
         let boot = configuration.root.descendant("_ac6b8dc1-3257-4a70-b1b2-a9c9215659ad_/boot")
-        #expect(boot?.children.map(\.value) == ["Network", "Optical", "HardDrive", "Floppy"].map { .string($0) })
+        let stored: [KeyValue] = ["Network", "Optical", "HardDrive", "Floppy"].map { .string($0) }
+        #expect(boot?.children.map(\.value) == stored)
         #expect(boot?.children.map(\.name) == ["device0", "device1", "device2", "device3"])
     }
 

@@ -48,7 +48,7 @@ import VMConfiguration
         try configuration.addNetworkAdapter(NetworkAdapter(name: "Second"))
         try configuration.removeNetworkAdapter(first.id)
         let rows = try #require(configuration.root["manifest"]).children.filter { $0.name.hasPrefix("vdev") }
-        #expect(rows.map(\.name) == (1...27).map { "vdev" + String(1000 + $0).dropFirst() })
+        #expect(rows.map(\.name) == rowNames(27))
         #expect(configuration.root["manifest"]?["size"]?.value == .int(27))
         #expect(configuration.networkAdapters.map(\.name) == ["Second"])
         #expect(configuration.root["_\(first.id.lowercased)_"] == nil)

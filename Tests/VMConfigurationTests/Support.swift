@@ -14,6 +14,11 @@ func makeConfiguration(
     return try .new(machine)
 }
 
+/// The names of a manifest's rows: `vdev001`, `vdev002` and so on.
+func rowNames(_ count: Int) -> [String] {
+    (1...count).map { "vdev" + String(1000 + $0).dropFirst() }
+}
+
 extension KeyNode {
     /// The paths of all keys below this one, in order, each with the kind of its value and the value.
     func flattened(_ prefix: String = "") -> [FlatKey] {

@@ -13,7 +13,7 @@ import VMConfiguration
         var testDescription: String { paths.sorted().joined(separator: ", ") }
 
         init<Value: Equatable & Sendable>(
-            _ property: WritableKeyPath<VirtualMachineConfiguration, Value> & Sendable,
+            _ property: any WritableKeyPath<VirtualMachineConfiguration, Value> & Sendable,
             _ value: Value,
             _ paths: String...
         ) {
