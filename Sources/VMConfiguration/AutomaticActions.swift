@@ -27,8 +27,9 @@ extension VirtualMachineConfiguration {
         set { root[Self.startActionKey] = newValue }
     }
 
-    /// How long the automatic start waits, in whole seconds; by default not at all. Hyper-V's files have no known key
-    /// for it.
+    /// How long the automatic start waits, in whole seconds; by default not at all.
+    ///
+    /// Hyper-V's files have no known key for it.
     public var automaticStartDelay: Duration {
         get { .seconds(root[Self.startDelayKey]) }
         set { root[Self.startDelayKey] = Int(clamping: max(0, newValue.components.seconds)) }

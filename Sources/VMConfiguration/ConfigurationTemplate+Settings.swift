@@ -35,7 +35,7 @@ extension ConfigurationTemplate {
                 .int("target_memory_buffer", Int64(defaults.buffer)),
             ]
         )
-        let nodeSize: KeyNode = .int("max_size_per_node", Int64(clamping: Limits.memoryMiB(version)))
+        let nodeSize: KeyNode = .int("max_size_per_node", Int64(clamping: version.maximumMemoryMiB))
         return KeyNode(
             "memory",
             children: [bank]
@@ -67,7 +67,7 @@ extension ConfigurationTemplate {
                     .int("reservation", Int64(defaults.reservation)),
                     .node(
                         "vnuma",
-                        .node("count_per_node", .int("max", Int64(Limits.processors(version)))),
+                        .node("count_per_node", .int("max", Int64(version.maximumProcessorCount))),
                         .node("node_per_socket", .int("max", 1))
                     ),
                     .int("weight", Int64(defaults.weight)),

@@ -3,7 +3,7 @@ public struct FileTime: Hashable, Comparable, Sendable {
     /// The intervals of 100 ns since 1601, never negative.
     public let intervals: Int64
 
-    /// The moment a number of 100 ns intervals after 1601; nil when the number is not positive, which stands for "never".
+    /// The moment a number of 100 ns intervals after 1601; nil when it is not positive, which stands for "never".
     public init?(intervals: Int64) {
         guard intervals > 0 else { return nil }
         self.intervals = intervals

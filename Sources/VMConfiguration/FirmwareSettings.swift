@@ -68,7 +68,7 @@ extension VirtualMachineConfiguration {
                 root[FirmwareKeys.secureBootTemplate] = (newValue.secureBootTemplate?.id ?? .zero).uppercased
             }
             setBootOrder(newValue.bootOrder)
-            if newValue.biosGUID != GUID(root[FirmwareKeys.biosGUID]) {
+            if newValue.biosGUID != GUID(root[FirmwareKeys.biosGUID]) ?? .zero {
                 root[FirmwareKeys.biosGUID] = ConfigurationTemplate.biosGUID(newValue.biosGUID, version: version)
             }
             root[FirmwareKeys.biosSerialNumber] = newValue.biosSerialNumber
@@ -119,10 +119,11 @@ extension VirtualMachineConfiguration {
     }
 
     private var secureBootTemplate: SecureBootTemplate? {
-        guard let id = root.stored(FirmwareKeys.secureBootTemplate).flatMap({ GUID($0) }) else {
+        guard root.descendant(FirmwareKeys.secureBootTemplate.path) != nil else {
             return generation == .two ? .microsoftWindows : nil
         }
-        return id == .zero ? nil : SecureBootTemplate(id: id)
+        guard let id = GUID(root[FirmwareKeys.secureBootTemplate]), id != .zero else { return nil }
+        return SecureBootTemplate(id: id)
     }
 }
 
@@ -130,7 +131,10 @@ extension VirtualMachineConfiguration {
     private var bootOrder: [BootDevice] { completeBootOrder(storedBootOrder) }
 
     private var storedBootOrder: [BootDevice] {
-        (root.descendant(bootOrderPath)?.children ?? []).compactMap { $0.value.asString.flatMap { BootDevice($0) } }
+        guard let node = root.descendant(bootOrderPath) else { return [] }
+        return (0..<min(node.children.count, Limits.bootDevices)).compactMap { index in
+            node["device\(index)"]?.value.asString.flatMap { BootDevice($0) }
+        }
     }
 
     private var bootOrderPath: String {

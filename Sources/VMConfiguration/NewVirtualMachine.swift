@@ -27,7 +27,9 @@ public struct NewVirtualMachine: Hashable, Sendable {
     public var secureBootTemplate: SecureBootTemplate?
     /// The network adapters; by default one without a switch.
     public var networkAdapters = [NetworkAdapter()]
-    /// Where the file with UEFI variables and TPM state will be; empty for nowhere. Below version 9.0 it is not written.
+    /// Where the file with UEFI variables and TPM state will be; empty for nowhere.
+    ///
+    /// Versions below 9.0 have no key for it.
     public var guestStateFilePath = ""
     /// The host that makes it.
     public var creationHost: String?

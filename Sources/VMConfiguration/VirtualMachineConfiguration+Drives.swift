@@ -15,7 +15,9 @@ extension VirtualMachineConfiguration {
         instances(of: .scsi).enumerated().map { ScsiController(id: $1, number: $0) }
     }
 
-    /// The drives, by location: IDE, SCSI, floppy. An empty slot is no drive, a drive without medium is one.
+    /// The drives, by location: IDE, SCSI, floppy.
+    ///
+    /// An empty slot is no drive, a drive without medium is one.
     public var drives: [Drive] {
         var drives: [Drive] = []
         for controller in controllers {
@@ -30,8 +32,7 @@ extension VirtualMachineConfiguration {
 
     /// The drive at a place; nil when the slot is empty or does not exist.
     public func drive(at location: DriveLocation) -> Drive? {
-        guard let path = try? path(of: location) else { return nil }
-        return root.descendant(path).flatMap { Drive(location, $0) }
+        knownPath(of: location).flatMap { root.descendant($0) }.flatMap { Drive(location, $0) }
     }
 
     /// The first free place for a new drive; nil when there is none.
@@ -39,12 +40,12 @@ extension VirtualMachineConfiguration {
     /// Hard disks and DVD drives of Generation 1 come to IDE and then to SCSI, those of Generation 2 to SCSI.
     public func nextFreeLocation(for kind: Drive.Kind) -> DriveLocation? {
         let types: [DriveLocation.ControllerType] = kind == .floppy ? [.floppy] : [.ide, .scsi]
-        for type in types where type == .scsi || generation == .one {
-            let count = type == .scsi ? scsiControllers.count : type == .ide ? 2 : 1
-            for controller in 0..<count {
+        let taken = Set(drives.map(\.location))
+        for type in types {
+            for controller in 0..<controllerCount(type) {
                 for slot in 0..<type.slotCount {
                     let location = DriveLocation(type, controller, slot)
-                    if drive(at: location) == nil { return location }
+                    if !taken.contains(location) { return location }
                 }
             }
         }
@@ -89,7 +90,9 @@ extension VirtualMachineConfiguration {
         }
     }
 
-    /// Removes the drive at a place and returns it. The image file is left alone.
+    /// Removes the drive at a place and returns it.
+    ///
+    /// The image file is left alone.
     ///
     /// - Throws: ``ConfigurationError`` with the code `notFound` when no drive is there.
     @discardableResult
@@ -154,22 +157,29 @@ extension VirtualMachineConfiguration {
         return controllers
     }
 
+    /// How many controllers of a type the virtual machine has.
+    private func controllerCount(_ type: DriveLocation.ControllerType) -> Int {
+        switch type {
+        case .ide: generation == .one ? 2 : 0
+        case .floppy: generation == .one ? 1 : 0
+        case .scsi: scsiControllers.count
+        }
+    }
+
+    /// The path of the node of a place; nil when the virtual machine does not have the place.
+    private func knownPath(of location: DriveLocation) -> String? {
+        let (type, number, slot) = (location.controllerType, location.controllerNumber, location.slot)
+        guard (0..<controllerCount(type)).contains(number), (0..<type.slotCount).contains(slot) else { return nil }
+        switch type {
+        case .ide: return "\(KeyNode.deviceName(DeviceClass.ide.id))/controller\(number)/drive\(slot)"
+        case .floppy: return "\(KeyNode.deviceName(DeviceClass.floppy.id))/controller\(number)/drive\(slot)"
+        case .scsi: return "\(KeyNode.deviceName(scsiControllers[number].id))/controller0/drive\(slot)"
+        }
+    }
+
     /// The path of the node of a place.
     private func path(of location: DriveLocation) throws(ConfigurationError) -> String {
-        let (type, number, slot) = (location.controllerType, location.controllerNumber, location.slot)
-        if (0..<type.slotCount).contains(slot) {
-            switch type {
-            case .ide where generation == .one && (0..<2).contains(number):
-                return "\(KeyNode.deviceName(DeviceClass.ide.id))/controller\(number)/drive\(slot)"
-            case .floppy where generation == .one && number == 0:
-                return "\(KeyNode.deviceName(DeviceClass.floppy.id))/controller0/drive0"
-            case .scsi:
-                let controllers = scsiControllers
-                guard controllers.indices.contains(number) else { break }
-                return "\(KeyNode.deviceName(controllers[number].id))/controller0/drive\(slot)"
-            default: break
-            }
-        }
+        if let path = knownPath(of: location) { return path }
         throw ConfigurationError(
             .notFound,
             "drive location \(location): \(name), generation \(generation.rawValue), does not have it"
@@ -185,7 +195,7 @@ extension VirtualMachineConfiguration {
             switch drive.kind {
             case .floppy: drive.location.controllerType == .floppy
             case .hardDisk, .dvd: drive.location.controllerType != .floppy
-            case .other: true
+            case .other(let type): Drive.Kind(storedType: type) == drive.kind
             }
         guard fits else {
             throw ConfigurationError(

@@ -102,23 +102,12 @@ extension VirtualMachineConfiguration {
         if adapter.isConnected, adapter.portID == nil { adapter.portID = .random(using: &generator) }
         if device(adapter.id) == nil { root.children.append(KeyNode(KeyNode.deviceName(adapter.id))) }
         root.update(at: KeyNode.deviceName(adapter.id)) { node in
-            node[AdapterKeys.name] = adapter.name
-            node[AdapterKeys.address] = adapter.macAddress?.description ?? AdapterKeys.address.absent
-            node[AdapterKeys.addressIsStatic] = adapter.macAddressIsStatic
-            node[AdapterKeys.isConnected] = adapter.isConnected
-            node[AdapterKeys.switchID] = adapter.switchID?.uppercased ?? ""
-            node[AdapterKeys.portID] = adapter.portID?.uppercased ?? ""
-            node[AdapterKeys.switchName] = adapter.switchName
-            if adapter.isConnected, let switchID = adapter.switchID {
-                node[AdapterKeys.hostResource] = switchID.uppercased
-            } else {
-                node.remove("Connection/HostResources")
-            }
+            node.write(adapter, over: NetworkAdapter(id: adapter.id, isLegacy: adapter.isLegacy, node: node))
         }
     }
 
     /// The instances of network adapters, with whether the manifest calls them emulated.
-    private var ethernetInstances: [(id: GUID, isEmulated: Bool)] {
+    var ethernetInstances: [(id: GUID, isEmulated: Bool)] {
         (root["manifest"]?.children ?? []).compactMap { row in
             guard row.name.hasPrefix("vdev"), let id = GUID(row["instance"]?.value.asString ?? "") else { return nil }
             let deviceClass = row["device"]?.value.asString ?? ""
@@ -140,6 +129,29 @@ extension NetworkAdapter {
         switchName = node[AdapterKeys.switchName]
         portID = GUID(node[AdapterKeys.portID])
         isConnected = node[AdapterKeys.isConnected]
+    }
+}
+
+extension KeyNode {
+    /// Writes the keys whose values change.
+    ///
+    /// An address or identifier that cannot be read stays as long as nobody gives another one.
+    fileprivate mutating func write(_ adapter: NetworkAdapter, over old: NetworkAdapter) {
+        self[AdapterKeys.name] = adapter.name
+        if adapter.macAddress != old.macAddress {
+            self[AdapterKeys.address] = adapter.macAddress?.description ?? AdapterKeys.address.absent
+        }
+        self[AdapterKeys.addressIsStatic] = adapter.macAddressIsStatic
+        self[AdapterKeys.isConnected] = adapter.isConnected
+        if adapter.switchID != old.switchID { self[AdapterKeys.switchID] = adapter.switchID?.uppercased ?? "" }
+        if adapter.portID != old.portID { self[AdapterKeys.portID] = adapter.portID?.uppercased ?? "" }
+        self[AdapterKeys.switchName] = adapter.switchName
+        guard adapter.switchID != old.switchID || adapter.isConnected != old.isConnected else { return }
+        if adapter.isConnected, let switchID = adapter.switchID {
+            self[AdapterKeys.hostResource] = switchID.uppercased
+        } else {
+            remove("Connection/HostResources")
+        }
     }
 }
 

@@ -8,17 +8,18 @@ enum Limits {
     static let legacyNetworkAdapters = 4
     static let scsiControllers = 4
     static let memoryMinimumMiB: UInt64 = 32
+    /// More than any virtual machine has drives and network adapters.
+    static let bootDevices = 512
     static let secureBootCertificates = 16
     static let secureBootCertificateBytes = 65_536
+}
 
-    static func processors(_ version: ConfigurationVersion) -> Int {
-        version.supports(.largeVirtualMachine) ? 240 : 64
-    }
+extension ConfigurationVersion {
+    /// The most processors of a virtual machine: 240, below version 8.0 64.
+    public var maximumProcessorCount: Int { supports(.largeVirtualMachine) ? 240 : 64 }
 
-    /// 12 TiB, or 1 TiB.
-    static func memoryMiB(_ version: ConfigurationVersion) -> UInt64 {
-        version.supports(.largeVirtualMachine) ? 12 << 20 : 1 << 20
-    }
+    /// The most memory of a virtual machine in MiB: 12 TiB, below version 8.0 1 TiB.
+    public var maximumMemoryMiB: UInt64 { supports(.largeVirtualMachine) ? 12 << 20 : 1 << 20 }
 }
 
 extension VirtualMachineConfiguration {
@@ -65,13 +66,19 @@ extension VirtualMachineConfiguration {
     func checkSizes(name: String) throws(ConfigurationError) {
         try Self.check(
             root.storedOrThrow(Self.processorCountKey, name: name),
-            in: 1...Limits.processors(version),
+            in: 1...version.maximumProcessorCount,
             "processors of \(name)"
         )
         try Self.check(
             root.storedOrThrow(Self.memoryStartupKey, name: name),
-            in: Limits.memoryMinimumMiB...Limits.memoryMiB(version),
+            in: Limits.memoryMinimumMiB...version.maximumMemoryMiB,
             "startup memory of \(name) in MiB"
+        )
+        // Counted before they are read, so that a file with a million rows costs no more than its length.
+        try Self.check(
+            ethernetInstances.count,
+            in: 0...(Limits.networkAdapters + Limits.legacyNetworkAdapters),
+            "network adapters of \(name)"
         )
         let adapters = networkAdapters
         try Self.check(
@@ -94,12 +101,12 @@ extension VirtualMachineConfiguration {
         try Self.check(memory.buffer, in: 5...2_000, "memory buffer of \(name) in percent")
         try Self.check(
             memory.minimum,
-            in: Limits.memoryMinimumMiB...Limits.memoryMiB(version),
+            in: Limits.memoryMinimumMiB...version.maximumMemoryMiB,
             "minimum memory of \(name) in MiB"
         )
         try Self.check(
             memory.maximum,
-            in: Limits.memoryMinimumMiB...Limits.memoryMiB(version),
+            in: Limits.memoryMinimumMiB...version.maximumMemoryMiB,
             "maximum memory of \(name) in MiB"
         )
         guard memory.minimum <= memory.startup, memory.startup <= memory.maximum else {

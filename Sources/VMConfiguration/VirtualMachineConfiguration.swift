@@ -34,7 +34,9 @@ extension VirtualMachineConfiguration {
         set { root[Self.nameKey] = newValue }
     }
 
-    /// The virtual machine's identifier, also the name of its files. Setting it also sets the logical identifier.
+    /// The virtual machine's identifier, also the name of its files.
+    ///
+    /// Setting it also sets the logical identifier.
     public var id: GUID {
         get { GUID(root[Self.idKey]) ?? .zero }
         set {
@@ -96,10 +98,15 @@ extension VirtualMachineConfiguration {
         set { root[ConfigurationKey("properties/highly_available", absent: false)] = newValue }
     }
 
-    /// Where the file with UEFI variables and TPM state is; nil when the file does not say, as below version 9.0.
+    /// Where the file with UEFI variables and TPM state is; nil when the file does not say.
+    ///
+    /// Versions below 9.0 have no key for it; setting it there changes nothing.
     public var guestStateFilePath: String? {
         get { root.stored(ConfigurationKey<String>(Self.guestStatePath)).flatMap { $0.isEmpty ? nil : $0 } }
-        set { root[ConfigurationKey(Self.guestStatePath)] = newValue ?? "" }
+        set {
+            guard hasDevice(instance: DeviceClass.guestState.id) else { return }
+            root[ConfigurationKey(Self.guestStatePath)] = newValue ?? ""
+        }
     }
 
     /// What the serial ports COM1 and COM2 are connected to: a path, or empty for nothing.
