@@ -12,6 +12,8 @@ package struct RunRecord: Sendable, Hashable {
         case starting
         /// QEMU runs, with the processors running or paused.
         case running
+        /// QEMU is being ended, as wanted.
+        case stopping
         /// The machine ended as wanted.
         case off
         /// QEMU ended without being asked to.

@@ -68,14 +68,15 @@ package struct LifeCycle: Sendable {
     package private(set) var state: VirtualMachineState
     /// Why the machine is crashed or paused.
     package private(set) var reason: String?
-    private let name: @Sendable () -> String
+    /// The machine's name, for messages.
+    package var name: String
     /// The commands that wait for the state they asked for.
     private var waiting: [(id: CommandID, command: Command)] = []
     private var isKillExpected = false
     private var effects: [Effect] = []
 
-    /// A machine in a known state; `name` is used in messages.
-    package init(state: VirtualMachineState = .off, reason: String? = nil, name: @escaping @Sendable () -> String) {
+    /// A machine in a known state.
+    package init(name: String, state: VirtualMachineState = .off, reason: String? = nil) {
         self.state = state
         self.reason = reason
         self.name = name
@@ -185,7 +186,7 @@ package struct LifeCycle: Sendable {
         case .stop(false, _), .restart(false, _):
             // The guest was asked already and may go down all the same.
             waiting.remove(at: index)
-            effects.append(.answer(id, APIError(.cancelled, "stopping \(name()) was cancelled; the guest was asked already")))
+            effects.append(.answer(id, APIError(.cancelled, "stopping \(name) was cancelled; the guest was asked already")))
             if !isKillExpected && state == .stopping {
                 effects.append(.disarmGrace)
                 enter(.running, reason: nil)
@@ -212,7 +213,7 @@ package struct LifeCycle: Sendable {
         guard state == .starting || state == .stopping else { return }
         let wasCancelled = isKillExpected
         enter(.off, reason: nil)
-        let refusal = wasCancelled ? APIError(.cancelled, "starting \(name()) was cancelled") : error
+        let refusal = wasCancelled ? APIError(.cancelled, "starting \(name) was cancelled") : error
         answerWaiting(nil) { if case .stop = $0 { true } else { false } }
         answerWaiting(refusal) { _ in true }
     }
@@ -223,7 +224,7 @@ package struct LifeCycle: Sendable {
         if isKillExpected || state == .stopping {
             turnedOff()
         } else {
-            let error = APIError(.engineFailure, "\(name()) crashed", cause: reason)
+            let error = APIError(.engineFailure, "\(name) crashed", cause: reason)
             enter(.crashed, reason: reason)
             answerWaiting(error) { _ in true }
         }
@@ -236,7 +237,7 @@ package struct LifeCycle: Sendable {
 
     private mutating func turnedOff() {
         let restarts = waiting.contains { if case .restart = $0.command { true } else { false } }
-        let cancelled = APIError(.cancelled, "\(name()) was turned off meanwhile")
+        let cancelled = APIError(.cancelled, "\(name) was turned off meanwhile")
         answerWaiting(nil) { if case .stop = $0 { true } else { false } }
         answerWaiting(cancelled) { if case .restart = $0 { false } else { true } }
         if restarts { launch() } else { enter(.off, reason: nil) }
@@ -259,7 +260,7 @@ package struct LifeCycle: Sendable {
         enter(.running, reason: nil)
         let error = APIError(
             .timeout,
-            "the guest of \(name()) did not shut down in time and goes on running: try again, or turn it off")
+            "the guest of \(name) did not shut down in time and goes on running: try again, or turn it off")
         answerWaiting(error) { command in
             switch command {
             case .stop, .restart: true
@@ -278,7 +279,7 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func refuse(_ id: CommandID, _ why: String) {
-        effects.append(.answer(id, APIError(.invalidState, "the virtual machine \(name()) \(why)")))
+        effects.append(.answer(id, APIError(.invalidState, "the virtual machine \(name) \(why)")))
     }
 
     private mutating func answerWaiting(_ error: APIError?, _ matches: (Command) -> Bool) {

@@ -9,6 +9,11 @@ package struct SpawnedProcess: Sendable {
     package var identity: ProcessIdentity
     /// Readable once the process has ended.
     package var pidfd: OwnedDescriptor
+
+    package init(identity: ProcessIdentity, pidfd: OwnedDescriptor) {
+        self.identity = identity
+        self.pidfd = pidfd
+    }
 }
 
 /// What a new process is to be.

@@ -1,0 +1,197 @@
+import ConfigStore
+import Logging
+import QEMUDriver
+package import RoostAPI
+import RoostPrimitives
+import VMConfiguration
+
+/// The host: all its virtual machines, by identifier and by name.
+///
+/// It knows who exists; each ``VirtualMachine`` decides about itself.
+package actor Host {
+    package nonisolated let context: HostContext
+    var machines: [GUID: VirtualMachine] = [:]
+    /// The names in use, those of machines being created or renamed among them.
+    var names: [String: GUID] = [:]
+
+    package init(_ context: HostContext) { self.context = context }
+
+    // MARK: - Start
+
+    /// Reads all configurations, finds the guests that run, and starts those that start by themselves.
+    ///
+    /// One bad file makes one broken machine; it hides and stops no other.
+    package func start() async throws {
+        let directory = context.directory
+        for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
+            context.log.notice("undid a creation that was cut off", metadata: ["machine": "\(id)"])
+        }
+        for stored in try await scan() { await adopt(stored) }
+        let isHostStart = await context.switches.lastBootID != context.bootID
+        let ran = await recoverAll()
+        try await context.switches.note(bootID: context.bootID)
+        if isHostStart { startAutomatically(ran) }
+    }
+
+    private func scan() async throws -> [StoredMachine] {
+        let store = context.store
+        let files = try await onDisk { try store.list() }
+        // Two at a time: reading is mostly checking, and that is work for the processors.
+        let half = files.count / 2
+        async let first = onDisk { files[..<half].map { store.inspect(id: $0.id, path: $0.path) } }
+        async let second = onDisk { files[half...].map { store.inspect(id: $0.id, path: $0.path) } }
+        return try await first + second
+    }
+
+    private func adopt(_ stored: StoredMachine) async {
+        var stored = stored
+        if case .readable(let summary, let path) = stored {
+            if machines[summary.id] != nil {
+                let reason = StoreError(.exists, "\(path) is a second configuration of \(summary.id); move one of them away")
+                return context.log.error("\(reason.description)")
+            }
+            if names[summary.name] != nil {
+                // Both stay reachable: the second by its identifier.
+                context.log.warning("two machines have the same name", metadata: ["name": "\(summary.name)"])
+            } else {
+                names[summary.name] = summary.id
+            }
+        } else if case .broken(let id, let path, let reason) = stored, machines[id] != nil {
+            stored = .broken(id: id, path: path, reason: reason)
+            return context.log.error("\(reason.description)")
+        }
+        let machine = VirtualMachine(stored, host: context)
+        machines[machine.id] = machine
+    }
+
+    private func recoverAll() async -> Set<GUID> {
+        await withTaskGroup(of: GUID?.self) { group in
+            for machine in machines.values {
+                group.addTask { await machine.recover() ? machine.id : nil }
+            }
+            var ran: Set<GUID> = []
+            for await id in group { if let id { ran.insert(id) } }
+            return ran
+        }
+    }
+
+    private func startAutomatically(_ ran: Set<GUID>) {
+        for machine in machines.values {
+            let id = machine.id
+            Task {
+                guard let configuration = try? await machine.load() else { return }
+                switch configuration.automaticStartAction {
+                case .nothing: return
+                case .startIfRunning: guard ran.contains(id) else { return }
+                case .alwaysStart: break
+                }
+                _ = await context.jobs.run(
+                    "vm.start", subject: configuration.name, virtualMachine: id
+                ) { _ in
+                    try await Task.sleep(for: configuration.automaticStartDelay)
+                    try await machine.perform(.start)
+                    return nil
+                }
+            }
+        }
+    }
+
+    // MARK: - Finding
+
+    /// The machine with an identifier or, failing that, with a name.
+    ///
+    /// - Throws: `APIError` `.notFound`.
+    package func machine(_ reference: String) throws -> VirtualMachine {
+        if let id = GUID(reference), let machine = machines[id] { return machine }
+        if let id = names[reference], let machine = machines[id] { return machine }
+        throw APIError(.notFound, "there is no virtual machine \"\(reference)\" on this host: see 'roost vm list'")
+    }
+
+    /// All machines.
+    package func all() -> [VirtualMachine] { Array(machines.values) }
+
+    /// Changes a machine's settings; a new name must be free.
+    package func update(_ reference: String, _ request: UpdateVirtualMachineRequest) async throws -> VirtualMachineDetail {
+        let machine = try machine(reference)
+        let oldName = await machine.name
+        guard let newName = request.name, newName != oldName else { return try await machine.update(request) }
+        try claim(newName, for: machine.id)
+        do {
+            let detail = try await machine.update(request)
+            if names[oldName] == machine.id { names[oldName] = nil }
+            return detail
+        } catch {
+            names[newName] = nil
+            throw error
+        }
+    }
+
+    /// Takes a name for a machine.
+    func claim(_ name: String, for id: GUID) throws {
+        do {
+            try VirtualMachineConfiguration.validateName(name)
+        } catch {
+            throw APIError(translating: error)
+        }
+        guard name != "." && name != ".." else {
+            throw APIError(.invalidArgument, "\"\(name)\" cannot be the name of a virtual machine")
+        }
+        if names[name] != nil {
+            throw APIError(.exists, "there is a virtual machine \"\(name)\" already: choose another name")
+        }
+        names[name] = id
+    }
+
+    /// Gives a name back, when its machine was not made after all.
+    func release(_ name: String) { names[name] = nil }
+
+    func register(_ machine: VirtualMachine) { machines[machine.id] = machine }
+
+    /// Deletes a machine that is off: its configuration, UEFI variables and seed, and its own disks when asked for.
+    package func remove(_ reference: String, disks: Bool) async throws -> [String] {
+        let machine = try machine(reference)
+        let name = await machine.name
+        let warnings = try await machine.remove(disks: disks)
+        machines[machine.id] = nil
+        if names[name] == machine.id { names[name] = nil }
+        context.roster.remove(machine.id)
+        context.events.publish("vm.removed", virtualMachine: machine.id, subject: name, message: "\(name) was removed")
+        return warnings
+    }
+
+    // MARK: - The host as a whole
+
+    /// What `roost host show` shows.
+    package nonisolated func info() -> HostInfo {
+        var warnings: [String] = []
+        if context.installation.firmware == nil {
+            warnings.append("no UEFI firmware: generation 2 machines cannot start (Debian: apt-get install ovmf)")
+        }
+        if context.verdict.accelerator == .tcg {
+            warnings.append("guests run in software emulation, which is slow: \(context.verdict.reason)")
+        }
+        return HostInfo(
+            name: readSmallText("/proc/sys/kernel/hostname") ?? "localhost", roostVersion: roostVersion,
+            functionalLevel: context.level.number, functionalLevelName: context.level.windowsName,
+            qemuPath: context.installation.path, qemuVersion: context.installation.version.description,
+            accelerator: context.verdict.accelerator.rawValue, acceleratorReason: context.verdict.reason,
+            processorModel: context.processorModel, processors: onlineProcessors(), memoryMiB: totalMemoryMiB(),
+            availableMemoryMiB: availableMemoryMiB(),
+            supportedVersions: context.store.supportedVersions.map(\.description),
+            defaultVersion: context.level.defaultConfigurationVersion.description,
+            stateDirectory: context.directory.root, runDirectory: context.runDirectory,
+            processID: Int(ownProcessID()), qemuUser: context.user.name, warnings: warnings)
+    }
+
+    /// Applies each running machine's automatic stop action, as when the host goes down; returns when all are off.
+    package func stopGuests(timeoutSeconds: Int) async {
+        await withDiscardingTaskGroup { group in
+            for machine in machines.values {
+                group.addTask { await machine.stopForHost(timeoutSeconds: timeoutSeconds) }
+            }
+        }
+    }
+}
+
+/// Roost's release.
+package let roostVersion = "0.1.0"

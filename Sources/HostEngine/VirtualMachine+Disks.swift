@@ -1,0 +1,187 @@
+import ConfigStore
+import Logging
+import QEMUDriver
+import QMP
+package import RoostAPI
+import VMConfiguration
+
+extension VirtualMachine {
+    /// The drives as the API shows them, without a look into the files.
+    func drives(_ configuration: VirtualMachineConfiguration) -> [DriveInfo] {
+        configuration.drives.map { drive in
+            DriveInfo(
+                controllerType: drive.location.controllerType.rawValue,
+                controllerNumber: drive.location.controllerNumber, slot: drive.location.slot, kind: drive.kind.word,
+                path: drive.path,
+                problem: drive.path.flatMap { fileExists($0) ? nil : "the file does not exist" })
+        }
+    }
+
+    /// The drives with what their files are.
+    package func inspectDrives() async throws -> [DriveInfo] {
+        var result = drives(try await load())
+        for index in result.indices {
+            guard let path = result[index].path, result[index].problem == nil else { continue }
+            do {
+                let info = try await host.images.info(path)
+                result[index].disk = DiskInfo(
+                    path: path, format: info.format, virtualSizeBytes: info.virtualSizeBytes,
+                    actualSizeBytes: info.actualSizeBytes, backingFile: info.backingFile, attachedTo: [name])
+            } catch {
+                result[index].problem = APIError(translating: error).description
+            }
+        }
+        return result
+    }
+
+    /// Attaches a file; a running machine takes it on a SCSI controller.
+    package func attach(_ request: AttachDiskRequest) async throws -> DriveInfo {
+        guard request.path.hasPrefix("/") else {
+            throw APIError(.invalidArgument, "the path \(request.path) is not absolute")
+        }
+        let kind = try Drive.Kind(word: request.kind, path: request.path)
+        let info = try await host.images.info(request.path)
+        guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
+            throw APIError(
+                .unsupported, "the disk \(request.path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+        }
+        if format == .vhdx && kind == .hardDisk {
+            host.log.notice("a VHDX disk blocks live migration", metadata: ["machine": "\(name)", "disk": "\(request.path)"])
+        }
+        try await checkReachable(request.path, writable: kind == .hardDisk)
+        let wanted = try request.location.map { try parseLocation($0) }
+        let placed = try await updateConfiguration { configuration in
+            if let user = configuration.drives.first(where: { $0.path == request.path && kind == .hardDisk }) {
+                throw APIError(.exists, "\(request.path) is attached at \(user.location) already")
+            }
+            guard let location = wanted ?? configuration.nextFreeLocation(for: kind) else {
+                throw APIError(.insufficientResources, "\(configuration.name) has no free place for another drive")
+            }
+            try configuration.addDrive(Drive(location: location, kind: kind, path: request.path))
+            var roost = configuration.roost
+            roost.diskFormats[request.path] = format
+            configuration.roost = roost
+        }
+        guard let drive = placed.drives.first(where: { $0.path == request.path }) else {
+            throw APIError(.internal, "the drive just added to \(name) is not there")
+        }
+        do {
+            try await plug(drive, format)
+        } catch {
+            _ = try await updateConfiguration { try $0.removeDrive(at: drive.location) }
+            throw error
+        }
+        host.events.publish(
+            "vm.changed", virtualMachine: id, subject: name, message: "\(name): \(drive.location) attached")
+        return DriveInfo(
+            controllerType: drive.location.controllerType.rawValue, controllerNumber: drive.location.controllerNumber,
+            slot: drive.location.slot, kind: kind.word, path: drive.path)
+    }
+
+    /// Detaches the drive at a location; its file stays.
+    package func detach(_ text: String) async throws {
+        let location = try parseLocation(text)
+        let configuration = try await load()
+        guard configuration.drive(at: location) != nil else {
+            throw APIError(.notFound, "\(name) has no drive at \(location)")
+        }
+        try await unplug(location)
+        _ = try await updateConfiguration { configuration in
+            let removed = try configuration.removeDrive(at: location)
+            var roost = configuration.roost
+            if let path = removed.path { roost.diskFormats[path] = nil }
+            configuration.roost = roost
+        }
+        host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name): \(location) detached")
+    }
+
+    /// Tells the running guest that one of its disks has another size.
+    package func resizeRunning(_ path: String, sizeBytes: UInt64) async throws -> Bool {
+        guard let machine,
+            let drive = try await load().drives.first(where: { $0.path == path && $0.kind == .hardDisk })
+        else { return false }
+        try await machine.monitor.execute(
+            QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes))
+        return true
+    }
+
+    private func checkReachable(_ path: String, writable: Bool) async throws {
+        let user = host.user
+        try await onDisk { try user.requireAccess(to: path, writable: writable) }
+    }
+
+    private func plug(_ drive: Drive, _ format: RoostSettings.DiskFormat) async throws {
+        guard let machine, let path = drive.path else { return }
+        guard drive.location.controllerType == .scsi else {
+            throw APIError(.invalidState, "\(name) runs: only drives on a SCSI controller can be attached then")
+        }
+        let node = MachineArguments.nodeName(drive.location)
+        let options = BlockNodeOptions(name: node, format: format, path: path, readOnly: drive.kind == .dvd)
+        do {
+            try await machine.monitor.execute(
+                QMPCommands.BlockdevAdd(driver: options.driver, nodeName: node, options: options.options))
+        } catch let error as QMPError where error.message.contains("lock") {
+            throw APIError(.busy, "cannot attach \(path): another process uses it", cause: error.message)
+        }
+        do {
+            try await machine.monitor.execute(
+                QMPCommands.DeviceAdd(
+                    driver: drive.kind == .dvd ? "scsi-cd" : "scsi-hd", id: MachineArguments.deviceID(drive.location),
+                    bus: "scsi\(drive.location.controllerNumber).0",
+                    properties: [
+                        "channel": 0, "scsi-id": .int(Int64(drive.location.slot)), "lun": 0, "drive": .string(node),
+                    ]))
+        } catch {
+            _ = try? await machine.monitor.execute(QMPCommands.BlockdevDelete(nodeName: node))
+            throw error
+        }
+    }
+
+    private func unplug(_ location: DriveLocation) async throws {
+        guard let machine else { return }
+        guard location.controllerType == .scsi else {
+            throw APIError(.invalidState, "\(name) runs: only drives on a SCSI controller can be detached then")
+        }
+        try await machine.monitor.execute(QMPCommands.DeviceDelete(id: MachineArguments.deviceID(location)))
+        // A SCSI device goes at once; its node may be busy until the last request has ended.
+        var lastError: (any Error)?
+        for _ in 0..<50 {
+            do {
+                return try await machine.monitor.execute(
+                    QMPCommands.BlockdevDelete(nodeName: MachineArguments.nodeName(location)))
+            } catch {
+                lastError = error
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        if let lastError { throw lastError }
+    }
+
+    private func parseLocation(_ text: String) throws -> DriveLocation {
+        guard let location = DriveLocation(text) else {
+            throw APIError(.invalidArgument, "\"\(text)\" is no drive location: write it as scsi:0:1 or ide:0:0")
+        }
+        return location
+    }
+}
+
+extension Drive.Kind {
+    /// The word that the API uses.
+    var word: String {
+        switch self {
+        case .hardDisk: "disk"
+        case .dvd: "dvd"
+        case .floppy: "floppy"
+        case .other(let type): type
+        }
+    }
+
+    /// Reads `disk` or `dvd`; without a word the path's extension decides.
+    init(word: String?, path: String) throws {
+        switch word ?? (path.lowercased().hasSuffix(".iso") ? "dvd" : "disk") {
+        case "disk": self = .hardDisk
+        case "dvd": self = .dvd
+        case let other: throw APIError(.invalidArgument, "\"\(other)\" is no kind of drive: choose disk or dvd")
+        }
+    }
+}

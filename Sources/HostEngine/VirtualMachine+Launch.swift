@@ -1,0 +1,114 @@
+import ConfigStore
+import Logging
+import QEMUDriver
+import QMP
+import RoostAPI
+import RoostPrimitives
+import VMConfiguration
+
+extension VirtualMachine {
+    /// Starts QEMU and the guest; when this throws, neither is left.
+    func launch(_ control: LaunchControl) async throws -> RunningMachine {
+        let configuration = try await load()
+        let preparation = try await prepare(configuration)
+        if control.isCancelled { throw CancellationError() }
+
+        var starting = RunRecord(phase: .starting)
+        starting.bootID = host.bootID
+        starting.qemuPath = host.installation.path
+        starting.qemuVersion = host.installation.version.description
+        starting.machineType = preparation.machineType
+        starting.accelerator = host.verdict.accelerator.rawValue
+        starting.processorModel = preparation.processorModel
+        starting.startedAt = secondsSinceEpoch()
+        try await writeDurably(starting)
+
+        let machine = try await spawnQEMU(configuration, preparation, control)
+        do {
+            var running = starting
+            running.phase = .running
+            running.processID = machine.process.identity.processID
+            running.startTicks = machine.process.identity.startTicks
+            try await writeDurably(running)
+            try await machine.monitor.execute(QMPCommands.Continue())
+            return machine
+        } catch {
+            machine.process.signal(9)
+            _ = await machine.process.end()
+            machine.disconnect()
+            throw error
+        }
+    }
+
+    /// Reads the configuration.
+    func load() async throws -> VirtualMachineConfiguration {
+        let (store, id, path) = (host.store, id, path)
+        return try await onDisk { try store.load(id: id, path: path) }
+    }
+
+    private func spawnQEMU(
+        _ configuration: VirtualMachineConfiguration, _ preparation: LaunchPreparation, _ control: LaunchControl
+    ) async throws -> RunningMachine {
+        let accelerator = host.verdict.accelerator
+        var request = RunningMachine.LaunchRequest(
+            qemuPath: host.installation.path, user: host.user, folder: host.folder(id.uppercased),
+            configuration: configuration
+        ) { monitor, agent, serial in
+            var plan = MachinePlan(
+                accelerator: accelerator, processorModel: preparation.processorModel,
+                machineType: preparation.machineType, monitorDescriptor: monitor, agentDescriptor: agent,
+                serialDescriptor: serial)
+            plan.firmware = preparation.firmware
+            plan.variablesPath = preparation.variablesPath
+            plan.driveFiles = preparation.driveFiles
+            plan.networks = preparation.networks
+            plan.seedPath = preparation.seedPath
+            return plan
+        }
+        request.descriptors = preparation.descriptors
+        request.deadline = host.launchDeadline
+        do {
+            return try await RunningMachine.launch(request, group: host.group) { control.spawned($0) }
+        } catch let error as EngineError {
+            throw describe(error)
+        }
+    }
+
+    /// Adds the machine's name, and what QEMU's words mean for the user.
+    private func describe(_ error: EngineError) -> APIError {
+        let words = error.cause ?? ""
+        if words.contains("Failed to get \"write\" lock") || words.contains("Failed to get shared \"write\" lock") {
+            return APIError(.busy, "cannot start \(name): a disk of it is in use by another process", cause: words)
+        }
+        if words.contains("cannot set up guest memory") || words.contains("Cannot allocate memory") {
+            return APIError(
+                .insufficientResources, "cannot start \(name): the host has not enough memory for it", cause: words)
+        }
+        var translated = APIError(translating: error)
+        translated.message = "cannot start \(name): \(error.message)"
+        return translated
+    }
+
+    /// Notes in the configuration what the first start decides for good, and when the machine was started.
+    func noteStarted() async {
+        let (store, id, path) = (host.store, id, path)
+        let machineType = record.machineType
+        let model = record.processorModel
+        do {
+            try await gate.run {
+                _ = try await onDisk {
+                    try store.update(id: id, path: path) { configuration in
+                        var roost = configuration.roost
+                        guard !roost.virtualMachineHasStarted || roost.machineType == nil else { return }
+                        roost.virtualMachineHasStarted = true
+                        roost.machineType = machineType
+                        roost.cpuModel = model
+                        configuration.roost = roost
+                    }
+                }
+            }
+        } catch {
+            host.log.error("cannot note the first start", metadata: ["machine": "\(name)", "error": "\(error)"])
+        }
+    }
+}

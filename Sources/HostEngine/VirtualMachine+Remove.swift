@@ -1,0 +1,75 @@
+import ConfigStore
+import Logging
+import QEMUDriver
+import RoostAPI
+import RoostPrimitives
+import VMConfiguration
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+extension VirtualMachine {
+    /// Deletes the machine's files; returns what the user should know.
+    ///
+    /// The configuration goes last, so that a removal that is cut off can be repeated.
+    func remove(disks: Bool) async throws -> [String] {
+        if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        if cycle.state == .broken { return try await removeBroken() }
+        try requireOff("remove")
+        let configuration = try await load()
+        try requireOff("remove")
+        isRemoved = true
+        let root = host.directory.disks + "/"
+        let own = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path).filter { $0.hasPrefix(root) }
+        let (directory, id, path) = (host.directory, id, path)
+        do {
+            try await onDisk {
+                if disks {
+                    for disk in own {
+                        try FileAccess.remove(disk)
+                        // Stays when something else lies in it.
+                        rmdir(FileAccess.folder(of: disk))
+                    }
+                }
+                for file in [directory.seed(id), directory.guestState(id), directory.runRecord(id), path] {
+                    try FileAccess.remove(file)
+                }
+            }
+        } catch {
+            isRemoved = false
+            throw error
+        }
+        host.folder(id.uppercased).remove()
+        return disks || own.isEmpty ? [] : ["its disks stay: " + own.joined(separator: ", ")]
+    }
+
+    private func removeBroken() async throws -> [String] {
+        isRemoved = true
+        let path = path
+        do {
+            try await onDisk { try FileAccess.move(path, to: "\(path).removed") }
+        } catch {
+            isRemoved = false
+            throw error
+        }
+        return ["its unreadable configuration is kept as \(path).removed"]
+    }
+
+    /// Does what the automatic stop action says, as far as this release can.
+    func stopForHost(timeoutSeconds: Int) async {
+        guard cycle.isActive else { return }
+        let action = try? await load().automaticStopAction
+        do {
+            if cycle.state == .running, action != .turnOff {
+                // Saving the state is not there yet; asking the guest to shut down loses nothing.
+                try await perform(.stop(turnOff: false, timeoutSeconds: timeoutSeconds))
+            } else {
+                try await perform(.stop(turnOff: true, timeoutSeconds: 0))
+            }
+        } catch {
+            host.log.warning("turning off a guest that did not shut down", metadata: ["machine": "\(name)"])
+            _ = try? await perform(.stop(turnOff: true, timeoutSeconds: 0))
+        }
+    }
+}

@@ -1,0 +1,300 @@
+package import ConfigStore
+import Logging
+import QEMUDriver
+import QMP
+package import RoostAPI
+package import RoostPrimitives
+import VMConfiguration
+
+/// Owns one virtual machine: every change of its life goes through ``handle(_:)``, one at a time and in order.
+///
+/// ``LifeCycle`` decides; this actor carries out what it decides and reports back. `handle` never suspends, so inputs are
+/// dealt with in the order in which they arrive; whatever takes time runs beside it and comes back as an input.
+package actor VirtualMachine {
+    package nonisolated let id: GUID
+    package nonisolated let path: String
+    nonisolated let host: HostContext
+    /// One change of the configuration at a time.
+    nonisolated let gate = SerialGate()
+
+    var cycle: LifeCycle
+    var summary: ConfigurationSummary?
+    var machine: RunningMachine?
+    var record = RunRecord(phase: .off)
+    /// Whether the guest agent has opened its end of the channel.
+    var isAgentOpen = false
+    /// The last block error, for the reason of a pause.
+    var blockError: String?
+    /// Set once the machine is deleted: nothing starts any more.
+    var isRemoved = false
+    var launching: LaunchControl?
+
+    private var watch: ProcessWatch?
+    private var eventTask: Task<Void, Never>?
+    private var graceTask: Task<Void, Never>?
+    private var requestTask: Task<Void, Never>?
+    private var answers: [LifeCycle.CommandID: CheckedContinuation<Void, any Error>] = [:]
+    private var nextCommand = 0
+    private var lastRecordWrite: Task<Void, Never>?
+
+    /// A machine whose configuration can be read, or cannot.
+    package init(_ stored: StoredMachine, host: HostContext) {
+        self.host = host
+        switch stored {
+        case .readable(let summary, let path):
+            id = summary.id
+            self.path = path
+            self.summary = summary
+            cycle = LifeCycle(name: summary.name)
+        case .broken(let id, let path, let reason):
+            self.id = id
+            self.path = path
+            cycle = LifeCycle(name: id.uppercased, state: .broken, reason: reason.description)
+        }
+    }
+
+    /// The name, for messages and events.
+    package var name: String { summary?.name ?? id.uppercased }
+
+    /// The life-cycle state.
+    package var state: VirtualMachineState { cycle.state }
+
+    /// Writes the machine's row into the host's list.
+    package func updateRoster() {
+        cycle.name = name
+        host.roster.set(
+            VirtualMachineSummary(
+                id: id, name: name, state: cycle.state, generation: summary?.generation.rawValue,
+                version: summary?.version.description, memoryMiB: summary?.memoryStartupMiB,
+                processors: summary?.processorCount, reason: cycle.reason),
+            startedAt: machine == nil ? nil : record.startedAt)
+    }
+
+    /// Carries out a command and waits until the machine is in the state asked for.
+    ///
+    /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
+    package func perform(_ command: LifeCycle.Command) async throws {
+        if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        nextCommand += 1
+        let id = nextCommand
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                answers[id] = continuation
+                handle(.command(id, command))
+            }
+        } onCancel: {
+            Task { await self.handle(.cancel(id)) }
+        }
+    }
+
+    /// Takes what happened and does what follows from it; never suspends.
+    func handle(_ input: LifeCycle.Input) {
+        for effect in cycle.handle(input) { carryOut(effect) }
+    }
+
+    private func carryOut(_ effect: LifeCycle.Effect) {
+        switch effect {
+        case .launch: beginLaunch()
+        case .requestShutdown: requestTask = Task { await self.requestShutdown() }
+        case .armGrace(let seconds): armGrace(seconds)
+        case .disarmGrace:
+            graceTask?.cancel()
+            requestTask?.cancel()
+        case .kill: beginKill()
+        case .pauseProcessors: change { try await $0.execute(QMPCommands.Stop()) }
+        case .resumeProcessors: change { try await $0.execute(QMPCommands.Continue()) }
+        case .answer(let id, let error):
+            let answer = answers.removeValue(forKey: id)
+            if let error { answer?.resume(throwing: error) } else { answer?.resume() }
+        case .publish: publish()
+        }
+    }
+
+    private func publish() {
+        updateRoster()
+        host.events.publish(
+            "vm.state", virtualMachine: id, subject: name, state: cycle.state,
+            message: "\(name) is \(cycle.state.rawValue)" + (cycle.reason.map { ": \($0)" } ?? ""))
+        host.log.info(
+            "virtual machine state", metadata: ["machine": "\(name)", "state": "\(cycle.state.rawValue)"])
+    }
+
+    private func armGrace(_ seconds: Int) {
+        graceTask = Task {
+            // Cancelled means disarmed.
+            guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+            requestTask?.cancel()
+            handle(.graceElapsed)
+        }
+    }
+
+    private func change(_ action: @escaping @Sendable (MonitorConnection) async throws -> Void) {
+        guard let monitor = machine?.monitor else {
+            return handle(.changeFailed(APIError(.invalidState, "\(name) has no QEMU")))
+        }
+        Task {
+            do {
+                try await action(monitor)
+            } catch {
+                handle(.changeFailed(APIError(translating: error)))
+            }
+        }
+    }
+
+    // MARK: - QEMU's life
+
+    private func beginLaunch() {
+        let control = LaunchControl()
+        launching = control
+        Task {
+            do {
+                let machine = try await launch(control)
+                launching = nil
+                attach(machine)
+                handle(.launched)
+                await noteStarted()
+            } catch {
+                launching = nil
+                var ended = record
+                ended.phase = .off
+                write(ended)
+                handle(.launchFailed(APIError(translating: error)))
+            }
+        }
+    }
+
+    /// Takes over a QEMU: follows its process and its events.
+    func attach(_ machine: RunningMachine) {
+        self.machine = machine
+        isAgentOpen = false
+        blockError = nil
+        watch = ProcessWatch(machine.process) { end in
+            Task { await self.processEnded(end) }
+        }
+        eventTask = Task {
+            for await event in machine.monitor.events { self.monitorReported(event) }
+        }
+    }
+
+    private func monitorReported(_ event: QMPEvent) {
+        switch event.kind {
+        case .shutdown(let isGuestInitiated, _):
+            if isGuestInitiated { handle(.guestTurnedOff) }
+        case .stop: handle(.processorsStopped(reason: blockError))
+        case .resume:
+            blockError = nil
+            handle(.processorsRunning)
+        case .blockIOError(let error):
+            if error.action == "stop" {
+                blockError =
+                    error.isOutOfSpace
+                    ? "the host's disk is full: free space, then resume"
+                    : "\(error.operation) error on \(error.device): \(error.reason)"
+            }
+        case .guestPanicked: blockError = "the guest's kernel panicked"
+        case .serialPortChange("agent0", let isOpen): isAgentOpen = isOpen
+        default: break
+        }
+    }
+
+    private func processEnded(_ end: ProcessEnd) {
+        guard let machine else { return }
+        let words = machine.folder.lastWords().map { ": \($0)" } ?? ""
+        let reason = "QEMU ended with \(end)\(words)"
+        watch = nil
+        eventTask?.cancel()
+        machine.disconnect()
+        self.machine = nil
+        isAgentOpen = false
+        let isExpected = cycle.state == .stopping
+        var ended = record
+        ended.phase = isExpected ? .off : .crashed
+        ended.reason = isExpected ? "" : reason
+        write(ended)
+        machine.folder.remove(keepingLog: !isExpected)
+        handle(.ended(reason: reason))
+    }
+
+    private func beginKill() {
+        if let launching {
+            launching.cancel()
+            return
+        }
+        guard let machine else { return }
+        var stopping = record
+        stopping.phase = .stopping
+        write(stopping)
+        Task {
+            await lastRecordWrite?.value
+            await Self.end(machine)
+        }
+    }
+
+    /// Ends QEMU: by `quit`, and by SIGKILL when it does not end within five seconds.
+    private static func end(_ machine: RunningMachine) async {
+        let quit = Task {
+            // A refusal is no matter: the signal follows.
+            _ = try? await machine.monitor.execute(QMPCommands.Quit(), deadline: .seconds(5))
+        }
+        let killer = Task {
+            guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
+            machine.process.signal(9)
+        }
+        _ = await machine.process.end()
+        quit.cancel()
+        killer.cancel()
+    }
+
+    /// Asks the guest to shut down, through its agent and through its power button, until it does.
+    private func requestShutdown() async {
+        guard let machine else { return }
+        while !Task.isCancelled {
+            var isAccepted = false
+            if isAgentOpen {
+                do {
+                    try await machine.agent.execute(GuestAgentCommands.Shutdown(), deadline: .seconds(3))
+                    isAccepted = true
+                } catch {
+                    host.log.debug("guest agent did not take the shutdown", metadata: ["machine": "\(name)"])
+                }
+            }
+            if !isAccepted {
+                // A refusal means that QEMU is going down already.
+                _ = try? await machine.monitor.execute(QMPCommands.SystemPowerdown())
+            }
+            // A guest that is still booting loses the button's press, so it is pressed again.
+            guard (try? await Task.sleep(for: .seconds(isAccepted ? 15 : 3))) != nil else { return }
+        }
+    }
+
+    // MARK: - The run record
+
+    /// Writes the record behind all earlier writes.
+    func write(_ next: RunRecord) {
+        record = next
+        let previous = lastRecordWrite
+        lastRecordWrite = Task {
+            await previous?.value
+            await self.store(next)
+        }
+    }
+
+    /// Writes the record and waits until it is durable.
+    func writeDurably(_ next: RunRecord) async throws {
+        record = next
+        await lastRecordWrite?.value
+        let path = host.directory.runRecord(id)
+        let version = Int(summary?.version.rawValue ?? 0)
+        try await onDisk { try next.save(path, version: version) }
+    }
+
+    private func store(_ next: RunRecord) async {
+        let path = host.directory.runRecord(id)
+        let version = Int(summary?.version.rawValue ?? 0)
+        do {
+            try await onDisk { try next.save(path, version: version) }
+        } catch {
+            host.log.error("cannot write the run record", metadata: ["machine": "\(name)", "error": "\(error)"])
+        }
+    }
+}

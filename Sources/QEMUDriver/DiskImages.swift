@@ -1,0 +1,130 @@
+import QMP
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// What a disk file is.
+package struct DiskImageInfo: Sendable, Hashable {
+    /// The format as qemu-img names it.
+    package var format: String
+    package var virtualSizeBytes: UInt64
+    package var actualSizeBytes: UInt64
+    package var backingFile: String?
+}
+
+/// Makes, converts, resizes and inspects disk files through qemu-img.
+///
+/// It runs with roostd's own rights, because users name files that QEMU's user cannot reach.
+package struct DiskImages: Sendable {
+    private let tool: Tool
+
+    /// - Throws: `EngineError` `.notFound` when qemu-img is not installed.
+    package init() throws(EngineError) {
+        guard let path = Tool.find("qemu-img") else {
+            throw EngineError(.notFound, "qemu-img is not installed (Debian: apt-get install qemu-utils)")
+        }
+        tool = Tool(path: path, user: Tool.ownUser)
+    }
+
+    /// Inspects a file that may be in use.
+    ///
+    /// - Throws: `EngineError` `.notFound`, `.corrupt`.
+    package func info(_ path: String) async throws -> DiskImageInfo {
+        try requireFile(path)
+        let result = try await tool.run(["info", "--output=json", "-U", "--", path])
+        guard result.succeeded, let value = try? JSONValue(parsing: result.output),
+            let format = value["format"]?.stringValue, let size = value["virtual-size"]?.uint64Value
+        else { throw failure("cannot inspect the disk \(path)", result) }
+        return DiskImageInfo(
+            format: format, virtualSizeBytes: size, actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
+            backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue)
+    }
+
+    /// Makes an empty disk, durably; nothing is left when this throws.
+    package func create(_ path: String, sizeBytes: UInt64, format: String) async throws {
+        try await makingFile(path) { temporary in
+            let result = try await tool.run(["create", "-q", "-f", format, "--", temporary, "\(sizeBytes)"])
+            guard result.succeeded else { throw failure("cannot make the disk \(path)", result) }
+        }
+    }
+
+    /// Copies a disk into another format, durably; the source stays as it is, and nothing is left when this throws.
+    ///
+    /// - Parameter onProgress: Called with fractions from 0 to 1.
+    package func convert(
+        _ source: String, format sourceFormat: String, to path: String, format: String,
+        onProgress: @escaping @Sendable (Double) -> Void
+    ) async throws {
+        try requireFile(source)
+        try await makingFile(path) { temporary in
+            let result = try await tool.run(
+                ["convert", "-p", "-t", "writeback", "-f", sourceFormat, "-O", format, "--", source, temporary],
+                deadline: .seconds(24 * 3600)
+            ) { bytes in
+                // "    (12.34/100%)" and a carriage return, again and again.
+                let text = String(decoding: bytes, as: UTF8.self)
+                guard let open = text.lastIndex(of: "("), let slash = text[open...].firstIndex(of: "/"),
+                    let percent = Double(text[text.index(after: open)..<slash])
+                else { return }
+                onProgress(percent / 100)
+            }
+            guard result.succeeded else { throw failure("cannot copy the disk \(source) to \(path)", result) }
+        }
+    }
+
+    /// Gives a disk that is not in use another size.
+    package func resize(_ path: String, format: String, sizeBytes: UInt64, shrink: Bool) async throws {
+        try requireFile(path)
+        let result = try await tool.run(
+            ["resize", "-q", "-f", format] + (shrink ? ["--shrink"] : []) + ["--", path, "\(sizeBytes)"],
+            deadline: .seconds(600))
+        guard result.succeeded else { throw failure("cannot resize the disk \(path)", result) }
+        try sync(path)
+    }
+
+    private func makingFile(_ path: String, _ make: (_ temporary: String) async throws -> Void) async throws {
+        guard !fileExists(path) else { throw EngineError(.invalidArgument, "the file \(path) exists already") }
+        let temporary = "\(path).partial"
+        unlink(temporary)
+        do {
+            try await make(temporary)
+            try sync(temporary)
+            guard rename(temporary, path) == 0 else {
+                throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(errno))
+            }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    private func sync(_ path: String) throws(EngineError) {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw EngineError(.failed, "cannot sync \(path)", cause: systemErrorText(errno))
+        }
+    }
+
+    private func requireFile(_ path: String) throws(EngineError) {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw EngineError(.notFound, "there is no disk \(path)", cause: systemErrorText(errno))
+        }
+        guard status.st_mode & S_IFMT == S_IFREG || status.st_mode & S_IFMT == S_IFBLK else {
+            throw EngineError(.invalidArgument, "\(path) is neither a file nor a block device")
+        }
+    }
+
+    private func failure(_ message: String, _ result: ToolResult) -> EngineError {
+        let words = result.errors.split(separator: "\n").last.map(String.init) ?? "\(result.end)"
+        let code: EngineError.Code =
+            words.contains("No space left") ? .insufficientResources
+            : words.contains("Failed to get") && words.contains("lock") ? .busy
+            : words.contains("Permission denied") ? .permissionDenied
+            : words.contains("not in") && words.contains("format") ? .corrupt : .failed
+        return EngineError(code, message, cause: words)
+    }
+}
