@@ -25,7 +25,9 @@ extension RoostClient {
         }
     }
 
-    /// Sends a request; hands over the answer's body as it comes. The deadline is for the beginning of the answer only.
+    /// Sends a request; hands over the answer's body as it comes.
+    ///
+    /// The deadline is for the beginning of the answer only.
     func stream(_ request: Request, _ chunk: (ByteBuffer) throws -> Void) async throws {
         try await exchange(request) { response, _ in
             try await response.expectSuccess(of: request)

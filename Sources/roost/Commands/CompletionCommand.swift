@@ -8,7 +8,7 @@ struct CompletionCommand: ParsableCommand {
             "The script completes commands, options, and the names of virtual machines and switches.",
             example: """
                 roost completion bash > /etc/bash_completion.d/roost
-                roost completion fish > ~/.config/fish/completions/roost.fish
+                roost completion fish > roost.fish
                 """
         )
     )

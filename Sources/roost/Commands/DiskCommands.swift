@@ -92,7 +92,7 @@ struct DiskAttach: AsyncParsableCommand {
         abstract: "Attach a disk or DVD image to a virtual machine.",
         discussion: help(
             cmdlet: "Add-VMHardDiskDrive, Add-VMDvdDrive",
-            example: "roost disk attach web /srv/disks/data.qcow2\nroost disk attach web debian.iso --location scsi:0:2"
+            example: "roost disk attach web /srv/disks/data.qcow2\nroost disk attach web a.iso --location scsi:0:2"
         )
     )
 

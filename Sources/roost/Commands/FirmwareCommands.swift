@@ -40,7 +40,8 @@ struct FirmwareSet: AsyncParsableCommand {
             cmdlet: "Set-VMFirmware, Set-VMBios",
             example: """
                 roost firmware set web --secure-boot MicrosoftUEFICertificateAuthority
-                roost firmware set web --own-certificate db.pem --boot-order scsi:0:1,scsi:0:0
+                roost firmware set web --own-certificate db.pem
+                roost firmware set web --boot-order scsi:0:1,scsi:0:0
                 """
         )
     )

@@ -85,7 +85,9 @@ final class ConsoleInput: Sendable {
     private let source: StandardInput
     private let ended = Mutex(false)
 
-    /// Input in which `escape` means the end; nil for none. After its end it lingers, for ever when that is nil.
+    /// Input in which `escape`, if any, means the end.
+    ///
+    /// After its own end it lingers, for ever when `lingerSeconds` is nil.
     init(escape: UInt8?, lingerSeconds: Int?, source: StandardInput = StandardInput()) {
         self.escape = escape
         self.lingerSeconds = lingerSeconds

@@ -16,7 +16,8 @@ struct VMCreate: AsyncParsableCommand {
             """,
             cmdlet: "New-VM",
             example: """
-                roost vm create web --image debian-12.qcow2 --memory 2GiB --processors 2 --switch "Default Switch"
+                roost vm create web --image debian-12.qcow2 --memory 2GiB
+                roost vm create web --disk web.qcow2 --switch "Default Switch"
                 roost vm create lab --generation 1 --disk-size 20GiB --start
                 """
         )

@@ -52,7 +52,7 @@ struct VMRemove: AsyncParsableCommand {
         return "Remove \(what) \(names.map(printable).joined(separator: ", "))\(disks)? [y/N] "
     }
 
-    /// Why nothing is removed; nil when the answer is yes. No answer means that nobody could be asked.
+    /// Why nothing is removed, nil when the answer is yes; no answer means that nobody could be asked.
     static func refusal(answer: String?) -> APIError? {
         guard let answer else {
             return APIError(.invalidArgument, "nothing was removed: without a terminal to ask on, give --yes")

@@ -11,7 +11,8 @@ struct VMSet: AsyncParsableCommand {
             cmdlet: "Set-VM",
             example: """
                 roost vm set web --memory 4GiB --processors 4
-                roost vm set web --start-action Start --start-delay 30 --integration-service Heartbeat=off
+                roost vm set web --start-action Start --start-delay 30
+                roost vm set web --integration-service Heartbeat=off
                 """
         )
     )

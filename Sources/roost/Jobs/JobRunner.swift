@@ -91,7 +91,8 @@ final class JobRunner: Sendable {
         while job.state == .running {
             if interrupted.withLock({ $0 }), !asked {
                 asked = true
-                try await obeyInterrupt(job)
+                job = try await obeyInterrupt(job)
+                continue
             }
             progress.update(job)
             job = try await client.job(job.id, waitSeconds: 1)
@@ -99,11 +100,11 @@ final class JobRunner: Sendable {
         return try checked(job)
     }
 
-    private func obeyInterrupt(_ job: Job) async throws {
+    private func obeyInterrupt(_ job: Job) async throws -> Job {
         switch interrupt {
         case .cancels:
             progress.note("roost: cancelling job \(job.id) (\(printable("\(job.kind) \(job.subject)")))\n")
-            _ = try await client.cancelJob(job.id)
+            return try await client.cancelJob(job.id)
         case .leaves:
             progress.end(job)
             progress.note(
