@@ -57,7 +57,8 @@ import Testing
             await #expect(throws: APIError.self) { try await client.host() }
             ask.yield()
             #expect(try await events.next()?.sequence == 2)
-            #expect(try await events.next() == nil)
+            let end = try await events.next()
+            #expect(end == nil)
         }
     }
 
@@ -80,7 +81,7 @@ import Testing
     }
 
     @Test func endlessLineIsInternal() async throws {
-        let error = try await failure(after: String(repeating: "x", count: 2 << 20))
+        let error = try await failure(after: String(repeating: "x", count: 2 << 20), closes: false)
         #expect(error.code == .internal)
         #expect(error.message.contains("1048576"))
     }
@@ -108,10 +109,11 @@ import Testing
         }
     }
 
-    private func failure(after text: String) async throws -> APIError {
+    private func failure(after text: String, closes: Bool = true) async throws -> APIError {
         try await ScriptedRoostd.run { connection, _ in
             try await connection.beginStream()
             try await connection.chunk(text)
+            if !closes { try await connection.waitForClose() }
         } _: { server in
             let error = await #expect(throws: APIError.self) {
                 for try await _ in RoostClient(socketPath: server.socketPath).events() {}

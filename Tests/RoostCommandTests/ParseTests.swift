@@ -9,10 +9,11 @@ func parse<Command: ParsableCommand>(_ type: Command.Type = Command.self, _ word
     try #require(try await Roost.asyncParseAsRoot(words) as? Command)
 }
 
-/// How a line that is no command ends.
+/// How a line ends that asks for help, or is no command.
 func ending(_ words: String...) async -> Ending {
     do {
-        _ = try await Roost.asyncParseAsRoot(words)
+        var command = try await Roost.asyncParseAsRoot(words)
+        try command.run()
         return Ending(code: -1)
     } catch {
         return Roost.ending(after: error)

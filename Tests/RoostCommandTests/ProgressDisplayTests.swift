@@ -13,7 +13,7 @@ import Testing
         var all: String { text.withLock { $0 } }
     }
 
-    private func job(_ id: Int = 1, _ progress: Double?, subject: String = "web") -> Job {
+    private func job(_ progress: Double?, id: Int = 1, subject: String = "web") -> Job {
         var job = Job(id: id, kind: "vm.create", subject: subject, virtualMachine: nil, started: "")
         job.progress = progress
         return job
@@ -36,10 +36,10 @@ import Testing
         let written = Written()
         let display = written.display(width: 60)
         display.update(job(0.25))
-        display.update(job(2, 0.5, subject: "x\u{1B}"))
+        display.update(job(0.5, id: 2, subject: "x\u{1B}"))
         #expect(written.all.hasSuffix("\r\u{1B}[K2 jobs: web 25 %, x\\u{1b} 50 %"))
-        display.end(job(1, 1))
-        display.end(job(2, 1))
+        display.end(job(1))
+        display.end(job(1, id: 2))
         #expect(written.all.hasSuffix("\r\u{1B}[K"))
     }
 

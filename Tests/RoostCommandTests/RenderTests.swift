@@ -30,10 +30,10 @@ import Testing
 
     @Test func machinesAreAlignedAndCannotSteerTheTerminal() {
         let expected = """
-            NAME       STATE    GEN  VERSION   MEMORY  CPUS       UPTIME  REASON
-            web        running    2      8.0  1.5 GiB     4  1d 02:03:04
-            database   off        1      5.0  512 MiB    16
-            x\\u{1b}[2J  broken                                            a header is damaged\\u{a}see there
+            NAME        STATE    GEN  VERSION   MEMORY  CPUS       UPTIME  REASON
+            web         running    2      8.0  1.5 GiB     4  1d 02:03:04
+            database    off        1      5.0  512 MiB    16
+            x\\u{1b}[2J  broken                                             a header is damaged\\u{a}see there
 
             """
         #expect(Render.machines(machines).text(width: nil) == expected)

@@ -31,6 +31,7 @@ package struct ScriptedRoostd: Sendable {
     }
 
     /// Serves connections with `script` for as long as `body` runs.
+    @discardableResult
     package static func run<Result: Sendable>(
         _ script: @escaping @Sendable (inout ScriptedConnection, ReceivedRequest) async throws -> Void,
         _ body: (ScriptedRoostd) async throws -> Result
