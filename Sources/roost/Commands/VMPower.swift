@@ -1,0 +1,131 @@
+import ArgumentParser
+import RoostAPI
+import RoostClient
+
+struct VMStart: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start",
+        abstract: "Start virtual machines.",
+        discussion: help(cmdlet: "Start-VM", example: "roost vm start web\nroost vm start web db cache")
+    )
+
+    @OptionGroup var machines: MachineNames
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try await global.onEach(machines.unique, done: "started", waits: !jobs.noWait) {
+            try await $0.startVirtualMachine($1, waitSeconds: $2)
+        }
+    }
+}
+
+/// How a machine is stopped.
+struct StopOptions: ParsableArguments {
+    @Flag(help: "Turn the machine off at once, without asking the guest. What the guest has not written is lost.")
+    var turnOff = false
+
+    @Option(
+        help: "Seconds to wait for the guest to shut down. (default: 120)",
+        transform: Value.number(1...86_400)
+    )
+    var timeout: Int?
+
+    func validate() throws {
+        if turnOff, timeout != nil {
+            throw ValidationError("--turn-off does not wait for the guest, so --timeout cannot be given with it.")
+        }
+    }
+
+    var request: StopVirtualMachineRequest {
+        StopVirtualMachineRequest(turnOff: turnOff ? true : nil, timeoutSeconds: timeout)
+    }
+}
+
+struct VMStop: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop",
+        abstract: "Shut down the guests of virtual machines, or turn the machines off.",
+        discussion: help(
+            """
+            The guest is asked to shut down. When it does not do so in time, the machine goes on running and the exit \
+            code is 9. Ctrl-C ends the waiting only: the guest has been asked already.
+            """,
+            cmdlet: "Stop-VM",
+            example: "roost vm stop web db --timeout 60\nroost vm stop web --turn-off"
+        )
+    )
+
+    @OptionGroup var machines: MachineNames
+    @OptionGroup var stop: StopOptions
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let request = stop.request
+        let done = stop.turnOff ? "turned off" : "stopped"
+        try await global.onEach(machines.unique, done: done, waits: !jobs.noWait) {
+            try await $0.stopVirtualMachine($1, request, waitSeconds: $2)
+        }
+    }
+}
+
+struct VMRestart: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restart",
+        abstract: "Stop virtual machines, then start them again.",
+        discussion: help(
+            "The guest is asked to shut down first, as \"roost vm stop\" does it.",
+            cmdlet: "Restart-VM",
+            example: "roost vm restart web"
+        )
+    )
+
+    @OptionGroup var machines: MachineNames
+    @OptionGroup var stop: StopOptions
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let request = stop.request
+        try await global.onEach(machines.unique, done: "restarted", waits: !jobs.noWait) {
+            try await $0.restartVirtualMachine($1, request, waitSeconds: $2)
+        }
+    }
+}
+
+struct VMPause: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pause",
+        abstract: "Stop the processors of virtual machines; their memory stays in place.",
+        discussion: help(cmdlet: "Suspend-VM", example: "roost vm pause web")
+    )
+
+    @OptionGroup var machines: MachineNames
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try await global.onEach(machines.unique, done: "paused", waits: !jobs.noWait) {
+            try await $0.pauseVirtualMachine($1, waitSeconds: $2)
+        }
+    }
+}
+
+struct VMResume: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume",
+        abstract: "Let paused virtual machines go on.",
+        discussion: help(cmdlet: "Resume-VM", example: "roost vm resume web")
+    )
+
+    @OptionGroup var machines: MachineNames
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        try await global.onEach(machines.unique, done: "resumed", waits: !jobs.noWait) {
+            try await $0.resumeVirtualMachine($1, waitSeconds: $2)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import RoostAPI
+import RoostPrimitives
+
+extension Render {
+    static func machines(_ machines: [VirtualMachineSummary]) -> Table {
+        var table = Table([
+            .init("NAME"), .init("STATE"), .init("GEN", isNumber: true), .init("VERSION", isNumber: true),
+            .init("MEMORY", isNumber: true), .init("CPUS", isNumber: true), .init("UPTIME", isNumber: true),
+            .init("REASON"),
+        ])
+        for machine in machines {
+            table.append([
+                machine.name, machine.state.rawValue, machine.generation.map(String.init), machine.version,
+                machine.memoryMiB.map(memoryText), machine.processors.map(String.init),
+                machine.uptimeSeconds.map { durationText(seconds: $0) }, machine.reason,
+            ])
+        }
+        return table
+    }
+
+    /// A machine's settings as fields, then its drives and network adapters as tables.
+    static func machine(_ detail: VirtualMachineDetail, width: Int?) -> String {
+        var text = summary(detail).text(width: width)
+        if !detail.drives.isEmpty { text += "\n" + drives(detail.drives).text(width: width) }
+        if !detail.networkAdapters.isEmpty { text += "\n" + adapters(detail.networkAdapters).text(width: width) }
+        text += "\n" + firmware(detail.firmware).text(width: width)
+        if let runtime = detail.runtime { text += "\n" + running(runtime).text(width: width) }
+        return text
+    }
+
+    private static func summary(_ detail: VirtualMachineDetail) -> FieldList {
+        let summary = detail.summary
+        var fields = FieldList()
+        fields.append("Name", summary.name)
+        fields.append("Identifier", summary.id.uppercased)
+        fields.append("State", summary.state.rawValue)
+        fields.append("Reason", summary.reason)
+        fields.append("Uptime", summary.uptimeSeconds.map { durationText(seconds: $0) })
+        fields.append("Generation", summary.generation.map(String.init))
+        fields.append("Version", summary.version)
+        fields.append("Memory", summary.memoryMiB.map(memoryText))
+        fields.append("Processors", summary.processors.map(String.init))
+        fields.append("Created", detail.created)
+        let delay = detail.automaticStartDelaySeconds
+        let start = detail.automaticStartAction.rawValue
+        fields.append("Start action", delay > 0 ? "\(start), after \(delay) s" : start)
+        fields.append("Stop action", detail.automaticStopAction.rawValue)
+        fields.append("Checkpoints", detail.checkpointType.rawValue)
+        let services = detail.integrationServices.sorted { $0.key < $1.key }
+        fields.append("Integration", services.map { "\($0.key): \(onOff($0.value))" }.joined(separator: "\n"))
+        fields.append("Free adapters", detail.freeNetworkAdapterSlots.map(String.init))
+        fields.append("Configuration", detail.configurationFile)
+        fields.append("Notes", detail.notes)
+        return fields
+    }
+
+    private static func running(_ runtime: RuntimeInfo) -> FieldList {
+        var fields = FieldList()
+        fields.append("QEMU", "\(runtime.qemuVersion), process \(runtime.processID)")
+        fields.append("Machine type", runtime.machineType)
+        fields.append("Accelerator", runtime.accelerator)
+        fields.append("Processor model", runtime.processorModel)
+        fields.append("Guest agent", runtime.guestAgentConnected ? "connected" : "has not answered")
+        fields.append("VNC socket", runtime.vncSocket)
+        fields.append("Serial socket", runtime.serialSocket)
+        return fields
+    }
+}
