@@ -28,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: [
@@ -61,6 +62,40 @@ let package = Package(
             ]),
         // Contract: wire types
         target("RoostAPI", ["RoostPrimitives"]),
+        // Surface
+        target(
+            "RoostServer",
+            [
+                "HostEngine", "RoostAPI", "RoostPrimitives",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        target(
+            "RoostClient",
+            [
+                "RoostAPI", "RoostPrimitives",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        // Executables
+        .executableTarget(
+            name: "roostd",
+            dependencies: [
+                "ConfigStore", "HostEngine", "RoostAPI", "RoostServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "roost",
+            dependencies: [
+                "RoostAPI", "RoostClient", "RoostPrimitives",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
         // Tests
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
     ]

@@ -1,5 +1,5 @@
 import ConfigStore
-package import QEMUDriver
+import QEMUDriver
 import QMP
 package import RoostAPI
 import RoostPrimitives
@@ -170,12 +170,26 @@ extension VirtualMachine {
     }
 
     /// The serial console of a running machine.
-    package func console() throws -> SerialConsole {
+    package func console() throws -> ConsoleAccess {
         guard let machine else {
             throw APIError(.invalidState, "\(name) is \(cycle.state.rawValue), so it has no console")
         }
-        return machine.console
+        return ConsoleAccess(console: machine.console)
     }
+}
+
+/// A serial console, for those who watch and type.
+package struct ConsoleAccess: Sendable {
+    fileprivate let console: SerialConsole
+
+    /// The last 64 KiB that the guest wrote while roostd was connected.
+    package var recentOutput: [UInt8] { console.recentOutput }
+
+    /// What the guest writes from now on, until the machine ends.
+    package func watch() -> AsyncStream<[UInt8]> { console.watch() }
+
+    /// Types bytes.
+    package func type(_ bytes: [UInt8]) async { await console.type(bytes) }
 }
 
 extension RoostAPI.AutomaticStartAction {

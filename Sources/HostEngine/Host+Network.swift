@@ -1,0 +1,33 @@
+package import RoostAPI
+
+extension Host {
+    /// All network adapters of machines that can be read.
+    package func networkAdapters() async -> [NetworkAdapterInfo] {
+        var result: [NetworkAdapterInfo] = []
+        for machine in machines.values {
+            // A broken machine's adapters are unknown; its entry in the list of machines says why.
+            guard let adapters = try? await machine.networkAdapters() else { continue }
+            result += adapters
+        }
+        return result.sorted { ($0.virtualMachine, $0.name) < ($1.virtualMachine, $1.name) }
+    }
+
+    /// All switches with the machines on them.
+    package func switchList() async -> [SwitchInfo] {
+        var users: [String: Set<String>] = [:]
+        for adapter in await networkAdapters() {
+            if let name = adapter.switchName { users[name, default: []].insert(adapter.virtualMachine) }
+        }
+        return await context.switches.list().map { item in
+            var item = item
+            item.virtualMachines = users[item.name]?.sorted() ?? []
+            return item
+        }
+    }
+
+    /// Removes a switch that no machine uses.
+    package func removeSwitch(_ name: String) async throws {
+        let users = await switchList().first { $0.name == name }?.virtualMachines ?? []
+        try await context.switches.remove(name: name, usedBy: users)
+    }
+}

@@ -1,0 +1,123 @@
+import ConfigStore
+import FoundationEssentials
+package import Logging
+package import NIOCore
+import QEMUDriver
+import RoostAPI
+import VMConfiguration
+
+/// What roostd is told when it starts.
+package struct HostOptions: Sendable {
+    package var stateDirectory: String
+    package var runDirectory: String
+    package var qemuPath: String
+    package var qemuUser: String
+    /// Another value than the kernel's makes a roostd believe that the host has restarted.
+    package var bootID: String?
+    /// Skips the proof and uses software emulation.
+    package var forcesEmulation = false
+
+    package init(stateDirectory: String, runDirectory: String, qemuPath: String, qemuUser: String) {
+        self.stateDirectory = stateDirectory
+        self.runDirectory = runDirectory
+        self.qemuPath = qemuPath
+        self.qemuUser = qemuUser
+    }
+}
+
+extension HostContext {
+    /// Looks at the host: prepares the folders, inspects QEMU, proves the accelerator; what is slow is remembered.
+    package static func discover(
+        _ options: HostOptions, group: any EventLoopGroup, log: Logger
+    ) async throws -> HostContext {
+        let directory = StateDirectory(options.stateDirectory)
+        try await onDisk { try directory.prepare() }
+        let longest = options.runDirectory.utf8.count + MachineFolder.longestName.utf8.count
+        guard longest <= unixSocketPathMaximum else {
+            throw APIError(
+                .invalidArgument,
+                "the run directory \(options.runDirectory) is too long for Unix sockets: at most "
+                    + "\(unixSocketPathMaximum - MachineFolder.longestName.utf8.count) bytes")
+        }
+        try await onDisk {
+            try FileAccess.makeFolder(options.runDirectory, mode: 0o755)
+            try FileAccess.makeFolder("\(options.runDirectory)/vm", mode: 0o700)
+        }
+        let user = try QEMUUser.resolve(name: options.qemuUser)
+        let findings = try await HostFindings.load(options, user: user, directory: directory)
+        let installation = findings.installation
+        guard let level = FunctionalLevel.highest(forQEMU: (installation.version.major, installation.version.minor))
+        else {
+            throw APIError(.unsupported, "QEMU \(installation.version) is too old: Roost needs 5.2 or newer")
+        }
+        let events = EventHub()
+        let hostFile = directory.hostFile
+        let record = try await onDisk { try HostRecord.load(hostFile) }
+        guard let bootID = options.bootID ?? ProcessIdentity.currentBootID() else {
+            throw APIError(.unsupported, "the host has no /proc/sys/kernel/random/boot_id")
+        }
+        return HostContext(
+            directory: directory, runDirectory: options.runDirectory,
+            store: ConfigurationStore(
+                directory: directory, supportedVersions: level.supportedConfigurationVersions),
+            installation: installation, level: level, verdict: findings.verdict,
+            // Every QEMU knows it, and a later live migration needs a model that both sides know.
+            processorModel: "qemu64", user: user, events: events,
+            jobs: JobCenter(events: events, file: directory.jobsFile), roster: Roster(),
+            switches: SwitchBoard(path: directory.hostFile, record: record), group: group, log: log, bootID: bootID,
+            images: try DiskImages())
+    }
+}
+
+/// What takes a second to find out about a host, and is remembered until QEMU, the kernel or /dev/kvm changes.
+private struct HostFindings {
+    var installation: QEMUInstallation
+    var verdict: AcceleratorVerdict
+
+    private struct Cache: Codable {
+        var key: String
+        var version: [Int]
+        var machineTypes: [String]
+        var accelerator: String
+        var reason: String
+    }
+
+    static func load(_ options: HostOptions, user: QEMUUser, directory: StateDirectory) async throws -> HostFindings {
+        let probe = AcceleratorProbe(qemuPath: options.qemuPath, user: user)
+        let file = "\(directory.cache)/host.json"
+        let key = probe.cacheKey
+        if let key, let cached = read(file), cached.key == key, cached.version.count == 3,
+            let accelerator = Accelerator(rawValue: cached.accelerator)
+        {
+            let version = QEMUVersion(cached.version[0], cached.version[1], cached.version[2])
+            let installation = QEMUInstallation(
+                path: options.qemuPath, version: version, machineTypes: Set(cached.machineTypes),
+                firmware: UEFIFirmware.find())
+            return HostFindings(
+                installation: installation,
+                verdict: options.forcesEmulation ? forced : .init(accelerator: accelerator, reason: cached.reason))
+        }
+        let installation = try await QEMUInstallation.inspect(path: options.qemuPath, user: user)
+        if options.forcesEmulation { return HostFindings(installation: installation, verdict: forced) }
+        let verdict = await probe.verdict(folder: directory.cache)
+        if let key {
+            let version = installation.version
+            let cache = Cache(
+                key: key, version: [version.major, version.minor, version.micro],
+                machineTypes: installation.machineTypes.sorted(), accelerator: verdict.accelerator.rawValue,
+                reason: verdict.reason)
+            if let data = try? JSONEncoder().encode(cache) {
+                // Without the cache the next start takes a second longer.
+                _ = try? await onDisk { try FileAccess.write(Array(data), to: file) }
+            }
+        }
+        return HostFindings(installation: installation, verdict: verdict)
+    }
+
+    private static let forced = AcceleratorVerdict(accelerator: .tcg, reason: "software emulation was asked for")
+
+    private static func read(_ file: String) -> Cache? {
+        guard let bytes = try? FileAccess.read(file) else { return nil }
+        return try? JSONDecoder().decode(Cache.self, from: Data(bytes))
+    }
+}

@@ -1,0 +1,121 @@
+import ArgumentParser
+import ConfigStore
+import HostEngine
+import Logging
+import NIOPosix
+import RoostAPI
+import RoostServer
+import ServiceLifecycle
+import UnixSignals
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// The daemon: owns the virtual machines of one host.
+@main
+struct Roostd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "roostd",
+        abstract: "Owns the virtual machines of this host and serves the API.",
+        discussion: """
+            Guests do not notice when roostd ends, in whatever way: the next roostd finds them again. Several can run on \
+            one machine when each has a state and a run directory of its own.
+
+            Example: roostd --state-dir /srv/roost --run-dir /run/roost
+            """,
+        version: roostVersion)
+
+    @Option(help: "The root of configurations and disks.")
+    var stateDir = "/var/lib/roost"
+
+    @Option(help: "The root of sockets; at most 51 bytes long.")
+    var runDir = "/run/roost"
+
+    @Option(help: "The QEMU to use.")
+    var qemu = "/usr/bin/qemu-system-x86_64"
+
+    @Option(help: "The user that QEMU runs as when roostd is root.")
+    var qemuUser = "roost-qemu"
+
+    @Option(help: "The least severe messages to log: trace, debug, info, notice, warning, error, critical.")
+    var logLevel = "info"
+
+    @Flag(help: "Use software emulation without looking for KVM.")
+    var emulate = false
+
+    @Option(help: .hidden)
+    var bootId: String?
+
+    func run() async throws {
+        guard let level = Logger.Level(rawValue: logLevel) else {
+            throw ValidationError("there is no log level \"\(logLevel)\"")
+        }
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let log = Logger(label: "roostd")
+        do {
+            try await serve(log)
+        } catch {
+            let failure = APIError(translating: error)
+            log.critical("roostd cannot run: \(failure)")
+            throw ExitCode(failure.code.exitCode)
+        }
+    }
+
+    private func serve(_ log: Logger) async throws {
+        signal(SIGPIPE, SIG_IGN)
+        umask(0o077)
+        let group = MultiThreadedEventLoopGroup.singleton
+        var options = HostOptions(
+            stateDirectory: absolute(stateDir), runDirectory: absolute(runDir), qemuPath: qemu, qemuUser: qemuUser)
+        options.bootID = bootId
+        options.forcesEmulation = emulate
+        let directory = StateDirectory(options.stateDirectory)
+        try directory.prepare()
+        // Held until the process ends, in whatever way.
+        _ = try directory.lock()
+        let context = try await HostContext.discover(options, group: group, log: log)
+        let host = Host(context)
+        try await host.start()
+        let socket = "\(options.runDirectory)/roost.sock"
+        unlink(socket)
+        let server = APIServer(host: host, socketPath: socket, log: log)
+        log.info(
+            "roostd is up",
+            metadata: [
+                "socket": "\(socket)", "accelerator": "\(host.info().accelerator)",
+                "machines": "\(context.roster.list().count)",
+            ])
+        let service = ServerService(server: server, events: context.events)
+        try await ServiceGroup(
+            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: log
+        ).run()
+        unlink(socket)
+    }
+
+    private func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        guard let folder = getcwd(nil, 0) else { return path }
+        defer { free(folder) }
+        return "\(String(cString: folder))/\(path)"
+    }
+}
+
+/// Runs the server until roostd is told to end.
+private struct ServerService: Service {
+    let server: APIServer
+    let events: EventHub
+
+    func run() async throws {
+        // Streams of events never end by themselves, so they are ended before the server waits for its requests.
+        try await withGracefulShutdownHandler {
+            try await server.run(group: MultiThreadedEventLoopGroup.singleton) {}
+        } onGracefulShutdown: {
+            events.finish()
+        }
+    }
+}
