@@ -58,7 +58,7 @@ extension VirtualMachine {
         let known = record.processID > 0 ? SpawnedProcess.find(identity) : nil
         if record.processID > 0 && known == nil { return processIsGone(folder) }
         do {
-            // QEMU writes its process id before it greets, so the file is looked at after the greeting.
+            // The greeting says that there is a QEMU; only then is it looked for.
             let placeholder = known ?? SpawnedProcess(identity: identity, pidfd: OwnedDescriptor(dup(0)))
             var machine = try await RunningMachine.connect(
                 to: placeholder, folder: folder, group: host.group, deadline: host.launchDeadline)

@@ -61,7 +61,6 @@ package struct MachineArguments {
         add("-name", "guest=\(escaped(configuration.name))")
         add("-uuid", configuration.id.lowercased)
         add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
-        add("-pidfile", "qemu.pid")
         add("-msg", "timestamp=on")
     }
 

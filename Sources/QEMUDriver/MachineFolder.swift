@@ -2,7 +2,7 @@
 import Glibc
 #endif
 
-/// The folder of a running machine below the run directory: its sockets, QEMU's log and process id.
+/// The folder of a running machine below the run directory: its sockets and QEMU's log.
 ///
 /// `<run>/vm` can be entered by roostd alone. The machine's folder belongs to QEMU's user, and QEMU starts in it, so QEMU
 /// reaches its own files by relative names and no other machine's.
@@ -16,7 +16,6 @@ package struct MachineFolder: Sendable, Hashable {
     package var serialSocket: String { "\(path)/serial.sock" }
     package var vncSocket: String { "\(path)/vnc.sock" }
     package var log: String { "\(path)/qemu.log" }
-    package var processIDFile: String { "\(path)/qemu.pid" }
     package var screenshot: String { "\(path)/screen.png" }
 
     /// The longest name that lies in a machine's folder, for checking the run directory's length.
@@ -27,13 +26,13 @@ package struct MachineFolder: Sendable, Hashable {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw EngineError(.failed, "cannot make the folder \(path)", cause: systemErrorText(errno))
         }
-        for file in [vncSocket, processIDFile, screenshot, log] { unlink(file) }
+        for file in [vncSocket, screenshot, log] { unlink(file) }
         try user.takeOwnership(of: path)
     }
 
     /// Deletes the folder with what Roost and QEMU place in it; the log stays when asked for.
     package func remove(keepingLog: Bool = false) {
-        for file in [monitorSocket, agentSocket, serialSocket, vncSocket, processIDFile, screenshot] { unlink(file) }
+        for file in [monitorSocket, agentSocket, serialSocket, vncSocket, screenshot] { unlink(file) }
         if !keepingLog {
             unlink(log)
             rmdir(path)

@@ -106,21 +106,33 @@ package struct RunningMachine: Sendable {
         }
     }
 
-    /// Finds the process of a machine whose start was cut off before its id was recorded.
-    ///
-    /// QEMU writes its own id before it answers; that the process is this machine's is checked by its command line and
-    /// its user, since QEMU's user could have written anything there.
+    /// Finds the process of a machine whose start was cut off before its id was recorded: the one of QEMU's user that
+    /// works in the machine's folder and has its identifier among its arguments.
     package static func findUnrecorded(folder: MachineFolder, uuid: String, user: QEMUUser) -> SpawnedProcess? {
-        guard let text = readSmallText(folder.processIDFile, limit: 32), let number = Int32(text), number > 1,
-            let commandLine = readSmallFile("/proc/\(number)/cmdline"),
-            String(decoding: commandLine, as: UTF8.self).split(separator: "\0").contains(Substring(uuid)),
-            let status = readSmallText("/proc/\(number)/status"),
-            status.split(separator: "\n").contains(where: { line in
-                line.hasPrefix("Uid:") && line.split(whereSeparator: { $0 == "\t" }).dropFirst().first == "\(user.userID)"
-            }),
-            let identity = ProcessIdentity.current(processID: number)
-        else { return nil }
-        return SpawnedProcess.find(identity)
+        guard let processes = opendir("/proc") else { return nil }
+        defer { closedir(processes) }
+        while let entry = readdir(processes) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard let number = Int32(name), isMachine(number, folder: folder, uuid: uuid, user: user),
+                let identity = ProcessIdentity.current(processID: number)
+            else { continue }
+            return SpawnedProcess.find(identity)
+        }
+        return nil
+    }
+
+    private static func isMachine(_ process: Int32, folder: MachineFolder, uuid: String, user: QEMUUser) -> Bool {
+        var status = stat()
+        guard stat("/proc/\(process)", &status) == 0, status.st_uid == user.userID,
+            let commandLine = readSmallFile("/proc/\(process)/cmdline"),
+            String(decoding: commandLine, as: UTF8.self).split(separator: "\0").contains(Substring(uuid))
+        else { return false }
+        var own = stat()
+        var its = stat()
+        return stat(folder.path, &own) == 0 && stat("/proc/\(process)/cwd", &its) == 0
+            && own.st_dev == its.st_dev && own.st_ino == its.st_ino
     }
 
     /// Lets go of the connections; QEMU goes on.
