@@ -21,16 +21,14 @@ package final class GuestAgentConnection: Sendable {
     /// Connects to QEMU's end of the channel, which exists whether or not an agent runs in the guest.
     package static func connect(path: String, group: any EventLoopGroup) async throws -> GuestAgentConnection {
         let connection = GuestAgentConnection()
-        let channel = try await connectSocket(path: path, group: group) { bytes in
+        _ = try await connectSocket(path: path, group: group) { channel in
+            connection.state.withLock { $0.channel = channel }
+        } onBytes: { bytes in
             connection.perform(connection.state.withLock { $0.session.receive(bytes) })
         } onClose: {
             connection.perform(connection.state.withLock { $0.session.disconnect() })
         }
-        connection.perform(
-            connection.state.withLock { state in
-                state.channel = channel
-                return state.session.connect()
-            })
+        connection.perform(connection.state.withLock { $0.session.connect() })
         return connection
     }
 

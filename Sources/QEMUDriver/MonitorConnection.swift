@@ -34,12 +34,13 @@ package final class MonitorConnection: Sendable {
         path: String, group: any EventLoopGroup, deadline: Duration
     ) async throws -> (connection: MonitorConnection, greeting: QMPGreeting) {
         let connection = MonitorConnection()
-        let channel = try await connectSocket(path: path, group: group) { bytes in
+        let channel = try await connectSocket(path: path, group: group) { channel in
+            connection.state.withLock { $0.channel = channel }
+        } onBytes: { bytes in
             connection.received(bytes)
         } onClose: {
             connection.closed()
         }
-        connection.state.withLock { $0.channel = channel }
         let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
             connection.failGreeting(QMPError(.timedOut, "no greeting within \(deadline)"))
         }

@@ -20,12 +20,13 @@ package final class SerialConsole: Sendable {
     /// Connects to QEMU's end of the port.
     package static func connect(path: String, group: any EventLoopGroup) async throws -> SerialConsole {
         let console = SerialConsole()
-        let channel = try await connectSocket(path: path, group: group) { bytes in
+        _ = try await connectSocket(path: path, group: group) { channel in
+            console.state.withLock { $0.channel = channel }
+        } onBytes: { bytes in
             console.received(bytes)
         } onClose: {
             console.closed()
         }
-        console.state.withLock { $0.channel = channel }
         return console
     }
 

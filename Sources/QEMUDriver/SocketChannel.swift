@@ -28,16 +28,20 @@ final class SocketHandler: ChannelInboundHandler, Sendable {
 
 /// Connects to a Unix socket.
 ///
+/// `onChannel` is called before anything is received: an answer to the first bytes needs the channel already.
+///
 /// - Throws: `EngineError` `.notFound` when nobody listens there.
 func connectSocket(
-    path: String, group: any EventLoopGroup, onBytes: @escaping @Sendable ([UInt8]) -> Void,
+    path: String, group: any EventLoopGroup, onChannel: @escaping @Sendable (any Channel) -> Void,
+    onBytes: @escaping @Sendable ([UInt8]) -> Void,
     onClose: @escaping @Sendable () -> Void
 ) async throws -> any Channel {
     do {
         return try await ClientBootstrap(group: group)
             .connectTimeout(.seconds(5))
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
+                onChannel(channel)
+                return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(SocketHandler(onBytes: onBytes, onClose: onClose))
                 }
             }
