@@ -15,7 +15,9 @@ struct Layout {
     /// How many more bytes a search for keys under damaged free entries may look at.
     private var searchBudget = 1 << 24
 
-    /// Reads the structures behind the headers. The replay log must have been dealt with before.
+    /// Reads the structures behind the headers.
+    ///
+    /// The replay log must have been dealt with before.
     init(_ view: ImageView, _ diagnosis: inout Diagnosis) throws(StorageError) {
         objectTables = try ObjectTable.chain(view, &diagnosis)
         for table in objectTables {
@@ -60,7 +62,9 @@ struct Layout {
 
     // MARK: - Key tables
 
-    /// Finds the key tables. Of two with the same index the one with the higher sequence counts.
+    /// Finds the key tables.
+    ///
+    /// Of two with the same index the one with the higher sequence counts.
     private mutating func readKeyTableHeaders(_ view: ImageView, _ diagnosis: inout Diagnosis) throws(StorageError) {
         var byIndex: [UInt16: KeyTable] = [:]
         for objects in objectTables {
@@ -254,7 +258,9 @@ extension KeyTable {
 }
 
 extension KeyEntry {
-    /// Loads the fields of the entry at `offset` of a table. The caller has checked that its header is inside.
+    /// Loads the fields of the entry at `offset` of a table.
+    ///
+    /// The caller has checked that its header is inside.
     fileprivate init(_ view: ImageView, table: Int, tableOffset: Int, offset: Int, size: Int) {
         let start = tableOffset + offset
         self.init(

@@ -91,7 +91,9 @@ struct ObjectTable: Hashable {
         return writer.bytes
     }
 
-    /// Reads a table; nil when it is damaged and errors are collected. `limit` is the size that the row pointing to it gives; nil for the first table.
+    /// Reads a table; nil when it is damaged and errors are collected.
+    ///
+    /// `limit` is the size that the row pointing to it gives; nil for the first table.
     init?(_ view: ImageView, at offset: Int, limit: Int?, _ diagnosis: inout Diagnosis) throws(StorageError) {
         self.offset = offset
         entries = []

@@ -120,7 +120,9 @@ enum LogState {
     /// Something that cannot be replayed, and why. The header, when it is sound, keeps its other fields.
     case bad(LogHeader?, StorageError)
 
-    /// Reads the log that `header` points to. Nothing is taken from it unless every check holds.
+    /// Reads the log that `header` points to.
+    ///
+    /// Nothing is taken from it unless every check holds.
     ///
     /// - Throws: ``StorageError/Code/truncated`` when the file ends before the log's header.
     init(_ view: ImageView, _ header: FileHeader) throws(StorageError) {

@@ -44,7 +44,9 @@ public struct RecoveryReport: Hashable, Sendable {
     public var log: Log = .clean
     /// The file header copy that was damaged or stale; nil when both agreed.
     public var header: Header?
-    /// What to write so that the next open finds a clean file. Safe to interrupt anywhere and to repeat.
+    /// What to write so that the next open finds a clean file.
+    ///
+    /// Safe to interrupt anywhere and to repeat.
     public var actions: [StorageAction] = []
 
     /// Whether there was nothing to recover.

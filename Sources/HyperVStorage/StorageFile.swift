@@ -3,7 +3,9 @@
 /// The format is described in `docs/formats/hyper-v-storage.md`. The value does no I/O: opening reports what recovery
 /// has to write, and ``commit(_:)`` returns the ordered writes and syncs that make a change durable.
 public struct StorageFile: Sendable {
-    /// The keys, below a root without a name and value. Every key carries where it is stored.
+    /// The keys, below a root without a name and value.
+    ///
+    /// Every key carries where it is stored.
     public internal(set) var tree: KeyNode
     /// What opening found to put right; its actions come before those of the first commit.
     public let recovery: RecoveryReport
