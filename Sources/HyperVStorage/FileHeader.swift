@@ -149,7 +149,9 @@ struct FileHeaders {
         case (.failure(let error), .success(let header)):
             (current, copy, defect) = (header, 1, error.message)
         case (.failure(let error), .failure(let second)):
-            throw error.code == .foreign && second.code != .foreign ? second : error
+            // A file whose start is foreign is foreign, unless the second copy shows that it was one of ours.
+            let tellsMore = error.code == .foreign && (second.code == .corrupt || second.code == .unsupported)
+            throw tellsMore ? second : error
         }
     }
 

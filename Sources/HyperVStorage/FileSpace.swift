@@ -16,6 +16,8 @@ struct FileSpace {
     private var added: [ObjectEntry] = []
     /// The free areas as they are to be listed.
     private var free: [Range<Int>] = []
+    /// A free area of the file that something uses; its row is put right with the next change.
+    private(set) var misplacedFree: Range<Int>?
 
     /// The room in a file with the replay log at `log`.
     ///
@@ -44,6 +46,10 @@ struct FileSpace {
             )
         }
         self.used = used
+        let listed = free
+        let unused = listed.flatMap { Self.subtracting(used, from: $0) }
+        free = unused
+        misplacedFree = listed.first { !unused.contains($0) }
         end = max(fileSize, used.last?.upperBound ?? 0, free.map(\.upperBound).max() ?? 0).roundedUp(to: alignment)
     }
 
@@ -144,13 +150,21 @@ struct FileSpace {
             let tail = objectTables.lastIndex(where: { $0.entries.last?.type != ObjectEntry.Kind.objectTable }),
             let last = objectTables[tail].entries.last
         else { throw StorageError(.corrupt, .objectTable, at: nil, "the chain of object tables has no end") }
-        let area = try reserve(size: alignment)
+        // Behind everything, because the free areas that are being listed must not shrink any more.
+        let area = try reserve(size: alignment, atEnd: true)
         objectTables[tail].entries[objectTables[tail].entries.count - 1] = ObjectEntry(
             ObjectEntry.Kind.objectTable,
             area
         )
         objectTables.append(ObjectTable(offset: area.lowerBound, size: area.count))
         return (objectTables.count - 1, last.type == ObjectEntry.Kind.empty ? nil : last)
+    }
+
+    /// What is left of an area without those in `used`, which are in order.
+    private static func subtracting(_ used: [Range<Int>], from area: Range<Int>) -> [Range<Int>] {
+        var rest = [area]
+        for other in used where other.overlaps(area) { rest = rest.flatMap { subtracting(other, from: $0) } }
+        return rest
     }
 
     private static func subtracting(_ area: Range<Int>, from other: Range<Int>) -> [Range<Int>] {

@@ -101,12 +101,20 @@ extension StorageFile {
         let log = clamped(headers.current.logOffset)
         let alignment = Int(headers.current.alignment)
         do {
-            _ = try FileSpace(
+            let space = try FileSpace(
                 layout.objectTables,
                 log: log..<log + Int(headers.current.logSize),
                 alignment: alignment,
                 fileSize: view.count
             )
+            if let area = space.misplacedFree {
+                diagnosis.note(
+                    .warning,
+                    .objectEntry,
+                    at: area.lowerBound,
+                    "\(area.count) bytes are listed as free and used by something else"
+                )
+            }
         } catch {
             try? diagnosis.fail(error)
         }

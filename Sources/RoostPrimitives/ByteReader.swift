@@ -7,6 +7,13 @@ public struct ByteReaderError: Error, Hashable, Sendable, CustomStringConvertibl
     /// How many bytes there were from ``offset`` on.
     public var available: Int
 
+    /// An error about a read of `wanted` bytes at `offset`, where `available` were left.
+    public init(offset: Int, wanted: Int, available: Int) {
+        self.offset = offset
+        self.wanted = wanted
+        self.available = available
+    }
+
     /// The error's text, as in `4 bytes wanted at offset 10, 2 left`.
     public var description: String { "\(wanted) bytes wanted at offset \(offset), \(available) left" }
 }

@@ -2,10 +2,12 @@ import Foundation
 import HyperVStorage
 import Testing
 
-/// Reads files that Roost wrote with dissect.hypervisor, when `ROOST_PYTHON` names a Python that has it.
-@Suite(.enabled(if: DissectTests.python != nil)) struct DissectTests {
+enum Dissect {
     static let python = ProcessInfo.processInfo.environment["ROOST_PYTHON"]
+}
 
+/// Reads files that Roost wrote with dissect.hypervisor, when `ROOST_PYTHON` names a Python that has it.
+@Suite(.enabled(if: Dissect.python != nil)) struct DissectTests {
     private static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("scripts/vmcx_dissect.py")
 
@@ -15,7 +17,7 @@ import Testing
         try Data(bytes).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(Self.python))
+        process.executableURL = URL(fileURLWithPath: try #require(Dissect.python))
         process.arguments = [Self.script.path] + options + [file.path]
         let pipe = Pipe()
         process.standardOutput = pipe

@@ -1,3 +1,5 @@
+import HyperVStorage
+
 /// Builds HyperVStorage files byte by byte, from the format page alone: nothing here shares code with the library.
 struct GoldenFile {
     var bytes: [UInt8]
@@ -180,7 +182,7 @@ extension GoldenFile {
 
     /// The entries of `configuration { name: "vm", count: 4 }`.
     static let sampleEntries: [Entry] = [
-        .key(type: 9, parent: (0, 0), sequence: 1, name: "configuration", data: node(next: 5)),
+        .key(type: 9, parent: (0, 0), sequence: 1, name: "configuration", data: node(next: 6)),
         .key(
             type: 6,
             parent: (1, 10),

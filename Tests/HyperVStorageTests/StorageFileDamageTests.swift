@@ -5,7 +5,7 @@ import Testing
 /// Damages files byte by byte: the tree is either right or refused.
 @Suite struct StorageFileDamageTests {
     /// Every kind of structure in one file: two key tables, a chained object table, a file object, free entries.
-    static var varied: GoldenFile {
+    static let varied: GoldenFile = {
         var file = GoldenFile.small([
             .key(type: 9, parent: (0, 0), sequence: 1, name: "r", data: GoldenFile.node(next: 4)),
             .free(size: 40),
@@ -30,7 +30,7 @@ import Testing
             ]
         )
         return file
-    }
+    }()
 
     /// The file's bytes that no checksum covers and no reader needs: any value there gives the same tree.
     private func isUnchecked(_ offset: Int) -> Bool { offset >= 0x9000 && offset < 0x9000 + 4000 }

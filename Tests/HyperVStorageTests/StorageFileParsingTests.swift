@@ -40,8 +40,8 @@ import Testing
     @Test func childrenMayStandBeforeTheirParentAndInAnotherTable() throws {
         var file = GoldenFile.small([
             .key(type: 3, parent: (2, 10), sequence: 1, name: "early", data: GoldenFile.number(1, 8)),
-            .key(type: 3, parent: (1, 100), sequence: 1, name: "before", data: GoldenFile.number(2, 8)),
-            .free(size: 100 - 10 - 35 - 36),
+            .key(type: 3, parent: (1, 200), sequence: 1, name: "before", data: GoldenFile.number(2, 8)),
+            .free(size: 200 - 10 - 35 - 36),
             .key(type: 9, parent: (2, 10), sequence: 2, name: "later", data: GoldenFile.node(next: 2)),
         ])
         file.bytes += Array(repeating: 0, count: 0x2000)
