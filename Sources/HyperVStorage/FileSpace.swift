@@ -37,6 +37,7 @@ struct FileSpace {
             }
         }
         used.sort { $0.lowerBound < $1.lowerBound }
+        try Self.checkBounds(used, log: log, fileSize: fileSize)
         for (one, next) in zip(used, used.dropFirst()) where one.upperBound > next.lowerBound {
             throw StorageError(
                 .corrupt,
@@ -46,11 +47,30 @@ struct FileSpace {
             )
         }
         self.used = used
-        let listed = free
+        // What is listed as free behind the file's end is the file's end anyway.
+        let fileEnd = fileSize.roundedUp(to: alignment)
+        let listed = free.filter { $0.upperBound <= fileEnd }
         let unused = listed.flatMap { Self.subtracting(used, from: $0) }
         free = unused
         misplacedFree = listed.first { !unused.contains($0) }
         end = max(fileSize, used.last?.upperBound ?? 0, free.map(\.upperBound).max() ?? 0).roundedUp(to: alignment)
+    }
+
+    /// Refuses areas so far behind the file's end that writing behind them would make a giant of the file.
+    ///
+    /// Only the log may end there, because it is used up to its size only by the largest transactions; and it has about
+    /// a page for each table.
+    private static func checkBounds(_ used: [Range<Int>], log: Range<Int>, fileSize: Int) throws(StorageError) {
+        for area in used {
+            let limit = area == log ? 2 * fileSize + 0x10_0000 : max(fileSize, ObjectTable.firstOffset + 0x1000)
+            guard area.upperBound > limit.roundedUp(to: 0x10000) else { continue }
+            throw StorageError(
+                .corrupt,
+                area == log ? .logHeader : .objectEntry,
+                at: area.lowerBound,
+                "an area of \(area.count) bytes lies behind the file's end at \(fileSize)"
+            )
+        }
     }
 
     /// Takes an area for a new object, the first that is large enough.
