@@ -81,6 +81,15 @@ import Testing
         }
     }
 
+    @Test func secondSignalOfOnePressIsNoSecondPress() {
+        var key = InterruptKey()
+        let start = ContinuousClock.now
+        #expect(!key.isPressed)
+        let presses = [0, 300, 301].map { key.press(at: start + .milliseconds($0)) }
+        #expect(presses == [false, false, true])
+        #expect(key.isPressed)
+    }
+
     @Test func failureOfOneMachineDoesNotStopTheOthers() async throws {
         try await ScriptedRoostd.run { connection, request in
             if request.name.contains("/vms/no") {

@@ -31,7 +31,7 @@ final class JobRunner: Sendable {
     private let waits: Bool
     private let interrupt: Interrupt
     private let progress: ProgressDisplay
-    private let interrupted = Mutex(false)
+    private let interrupted = Mutex(InterruptKey())
 
     init(
         _ client: RoostClient,
@@ -66,10 +66,7 @@ final class JobRunner: Sendable {
 
     /// Takes note of Ctrl-C; a second one ends the process at once.
     func noteInterrupt() {
-        let isSecond = interrupted.withLock { value in
-            defer { value = true }
-            return value
-        }
+        let isSecond = interrupted.withLock { $0.press(at: .now) }
         if isSecond { _exit(Roost.interrupted) }
     }
 
@@ -89,7 +86,7 @@ final class JobRunner: Sendable {
         defer { progress.end(job) }
         var asked = false
         while job.state == .running {
-            if interrupted.withLock({ $0 }), !asked {
+            if interrupted.withLock({ $0.isPressed }), !asked {
                 asked = true
                 job = try await obeyInterrupt(job)
                 continue
@@ -129,6 +126,29 @@ final class JobRunner: Sendable {
             throw job.error
                 ?? APIError(.internal, "job \(job.id), \(job.kind) \(job.subject), failed without telling why")
         }
+    }
+}
+
+/// Tells a second Ctrl-C from the echo of the first.
+///
+/// The signal comes twice when a program that runs `roost`, as timeout or make, passes on what the terminal has sent to
+/// all of them already.
+struct InterruptKey {
+    private var first: ContinuousClock.Instant?
+
+    /// How long signals belong to one press.
+    static let echo = Duration.milliseconds(300)
+
+    /// Whether there was an interrupt.
+    var isPressed: Bool { first != nil }
+
+    /// Takes note of a signal; tells whether it is a second press.
+    mutating func press(at now: ContinuousClock.Instant) -> Bool {
+        guard let first else {
+            first = now
+            return false
+        }
+        return now - first > Self.echo
     }
 }
 
