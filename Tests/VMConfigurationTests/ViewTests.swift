@@ -155,7 +155,8 @@ import VMConfiguration
                 exercise(configuration)
             }
         }
-        #expect(refused > 20)
+        // A name of two other types; for the node of the identity, its other keys and the two sizes any other value.
+        #expect(refused == 2 + 6 * values.count)
     }
 
     @Test func aSettingOfAnotherTypeIsReplacedWhereItIs() throws {
