@@ -81,7 +81,9 @@ extension KeyNode {
     subscript<Value>(_ key: ConfigurationKey<Value>) -> Value {
         get { stored(key) ?? key.absent }
         set {
-            if newValue != self[key] { assign(key.encode(newValue), at: key.path) }
+            // As stored values: these compare text by its bytes, so that a path can change its Unicode form.
+            let value = key.encode(newValue)
+            if value != key.encode(self[key]) { assign(value, at: key.path) }
         }
     }
 
@@ -90,9 +92,14 @@ extension KeyNode {
         descendant(key.path).flatMap { key.decode($0.value) }
     }
 
-    /// Sets a text, or removes the key when there is none.
+    /// Sets a text unless the key holds it, or removes the key's text when there is none.
     mutating func assign(text: String?, at path: String) {
-        if let text { assign(.string(text), at: path) } else { remove(path) }
+        let stored = descendant(path)?.value
+        if let text {
+            if stored != .string(text) { assign(.string(text), at: path) }
+        } else if stored?.asString != nil {
+            remove(path)
+        }
     }
 
     /// Sets the value of the first key at a path, in place or, when there is none, behind its parent's last child.
@@ -110,7 +117,7 @@ extension KeyNode {
             return
         }
         self.value = .node
-        if let index = children.firstIndex(where: { $0.name == name }) {
+        if let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) {
             children[index].assign(value, at: path.dropFirst())
         } else {
             var child = KeyNode(String(name))

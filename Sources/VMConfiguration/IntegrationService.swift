@@ -46,15 +46,17 @@ extension VirtualMachineConfiguration {
     /// Setting a dictionary changes the services that are in it.
     public var integrationServices: [IntegrationService: Bool] {
         get {
-            Dictionary(
+            let present = deviceInstances
+            return Dictionary(
                 uniqueKeysWithValues: IntegrationService.allCases.map { service in
-                    (service, hasDevice(instance: service.deviceClass.id) && root[enabledKey(service)])
+                    (service, present.contains(service.deviceClass.id) && root[enabledKey(service)])
                 }
             )
         }
         set {
+            let present = deviceInstances
             for service in IntegrationService.allCases {
-                guard let isEnabled = newValue[service], hasDevice(instance: service.deviceClass.id) else { continue }
+                guard let isEnabled = newValue[service], present.contains(service.deviceClass.id) else { continue }
                 root[enabledKey(service)] = isEnabled
             }
         }

@@ -54,18 +54,14 @@ extension VirtualMachineConfiguration {
         }
         set {
             let old = roost
-            guard newValue != old else { return }
-            var node = root["roost"] ?? KeyNode("roost")
-            if newValue.creationHost != old.creationHost {
-                node.assign(text: newValue.creationHost, at: "creation_host")
-            }
-            if newValue.cpuModel != old.cpuModel { node.assign(text: newValue.cpuModel, at: "cpu_model") }
-            if newValue.machineType != old.machineType { node.assign(text: newValue.machineType, at: "machine_type") }
+            let before = root["roost"]
+            var node = before ?? KeyNode("roost")
+            node.assign(text: newValue.creationHost, at: "creation_host")
+            node.assign(text: newValue.cpuModel, at: "cpu_model")
+            node.assign(text: newValue.machineType, at: "machine_type")
             node[Self.startedKey] = newValue.virtualMachineHasStarted
-            if newValue.cloudInitSeedPath != old.cloudInitSeedPath {
-                node.assign(text: newValue.cloudInitSeedPath, at: "cloud_init_seed")
-            }
-            if newValue.diskFormats != old.diskFormats { node.setDiskFormats(newValue.diskFormats) }
+            node.assign(text: newValue.cloudInitSeedPath, at: "cloud_init_seed")
+            node.setDiskFormats(newValue.diskFormats)
             if newValue.secureBootCertificates != old.secureBootCertificates {
                 node.setValues(
                     "secure_boot_certificates",
@@ -76,7 +72,7 @@ extension VirtualMachineConfiguration {
             if newValue.legacyNetworkAdapters != old.legacyNetworkAdapters {
                 node.setValues("legacy_adapters", "id", newValue.legacyNetworkAdapters.map { .string($0.uppercased) })
             }
-            root.update(replacing: node)
+            if node != before ?? KeyNode("roost") { root.update(replacing: node) }
         }
     }
 
@@ -108,8 +104,12 @@ extension KeyNode {
         return Dictionary(rows) { first, _ in first }
     }
 
-    /// Writes the formats in the order of the paths.
+    /// Writes the formats in the order of the paths, unless the rows say just these.
     fileprivate mutating func setDiskFormats(_ formats: [String: RoostSettings.DiskFormat]) {
+        let rows = { (formats: [String: RoostSettings.DiskFormat]) in
+            Set(formats.map { path, format in Array("\(format.rawValue)\0\(path)".utf8) })
+        }
+        guard rows(formats) != rows(diskFormats) else { return }
         var node = self["disk_formats"] ?? KeyNode("disk_formats")
         node.children.removeAll { $0.name == "disk" }
         node.children += formats.sorted { $0.key < $1.key }.map { path, format in

@@ -235,7 +235,7 @@ extension KeyNode {
 
     private mutating func update(at path: ArraySlice<Substring>, _ change: (inout KeyNode) -> Void) {
         guard let name = path.first else { return change(&self) }
-        guard let index = children.firstIndex(where: { $0.name == name }) else { return }
+        guard let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) else { return }
         children[index].update(at: path.dropFirst(), change)
     }
 }

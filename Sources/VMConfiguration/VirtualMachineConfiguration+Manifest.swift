@@ -13,10 +13,11 @@ extension VirtualMachineConfiguration {
             .compactMap { GUID($0["instance"]?.value.asString ?? "") }
     }
 
+    /// The instances of all devices of the manifest.
+    var deviceInstances: Set<GUID> { Set(manifestRows.compactMap { GUID($0["instance"]?.value.asString ?? "") }) }
+
     /// Whether the manifest has a device.
-    func hasDevice(instance: GUID) -> Bool {
-        manifestRows.contains { GUID($0["instance"]?.value.asString ?? "") == instance }
-    }
+    func hasDevice(instance: GUID) -> Bool { deviceInstances.contains(instance) }
 
     /// The node with a device's data; nil when it has none.
     func device(_ instance: GUID) -> KeyNode? { root[KeyNode.deviceName(instance)] }

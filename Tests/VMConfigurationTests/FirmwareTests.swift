@@ -100,6 +100,22 @@ import VMConfiguration
         #expect(configuration.root == before)
     }
 
+    @Test func aPathCanChangeItsUnicodeForm() throws {
+        let (composed, decomposed) = ("/caf\u{E9}", "/cafe\u{301}")
+        var configuration = try makeConfiguration { $0.notes = composed }
+        try configuration.addDrive(Drive(location: DriveLocation(.scsi, 0, 0), kind: .hardDisk, path: composed))
+        configuration.roost.cloudInitSeedPath = composed
+        configuration.roost.diskFormats = [composed: .raw]
+        configuration.notes = decomposed
+        try configuration.setDrive(Drive(location: DriveLocation(.scsi, 0, 0), kind: .hardDisk, path: decomposed))
+        configuration.roost.cloudInitSeedPath = decomposed
+        configuration.roost.diskFormats = [decomposed: .raw]
+        let texts = configuration.root.flattened().compactMap { key -> [UInt8]? in
+            if case .string(let text) = key.value, text.hasPrefix("/caf") { Array(text.utf8) } else { nil }
+        }
+        #expect(texts == Array(repeating: Array(decomposed.utf8), count: 4))
+    }
+
     @Test func unknownKeysBelowTheNodeStay() throws {
         var configuration = try makeConfiguration()
         configuration.root.set("roost/later_release", .string("x"))

@@ -139,12 +139,13 @@ import VMConfiguration
         try sound.addDrive(Drive(location: DriveLocation(.scsi, 0, 5), kind: .hardDisk, path: "/disk"))
         sound.roost.diskFormats = ["/disk": .qcow2]
         sound.roost.secureBootCertificates = [[1]]
-        let values: [KeyValue] = [
-            .node, .int(.min), .int(.max), .uint(.max), .double(bitPattern: .max), .string(""), .string("\0/é"),
-            .array([]), .bool(true),
-        ]
+        let values: [KeyValue] = [.node, .int(.min), .string("\0/é")]
+        let devices = try #require(sound.root["manifest"]).children.suffix(2).map(\.name)
         var refused = 0
-        for key in sound.root.flattened() where !key.path.hasPrefix("/manifest/vdev00") {
+        for key in sound.root.flattened() {
+            // All rows of the manifest are alike; the adapter's and the controller's matter.
+            let isRow = key.path.hasPrefix("/manifest/vdev")
+            if isRow, !devices.contains(where: { key.path.hasPrefix("/manifest/\($0)") }) { continue }
             for value in values {
                 let root = sound.root.replacing(String(key.path.dropFirst()), value)
                 guard let configuration = try? VirtualMachineConfiguration(root: root) else {
@@ -154,7 +155,8 @@ import VMConfiguration
                 exercise(configuration)
             }
         }
-        #expect(refused > 20)
+        // A name of two other types; for the node of the identity, its other keys and the two sizes any other value.
+        #expect(refused == 2 + 6 * values.count)
     }
 
     @Test func aSettingOfAnotherTypeIsReplacedWhereItIs() throws {
