@@ -97,6 +97,27 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         // Tests
+        .target(
+            name: "ScriptedRoostd",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], path: "Tests/ScriptedRoostd", swiftSettings: settings),
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
+        tests("HyperVStorageTests", ["HyperVStorage", "RoostPrimitives"]),
+        tests("VMConfigurationTests", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        tests("QMPTests", ["QMP", "RoostPrimitives"]),
+        tests("UEFIVariablesTests", ["RoostPrimitives", "UEFIVariables"]),
+        tests("ConfigStoreTests", ["ConfigStore", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        tests("QEMUDriverTests", ["QEMUDriver", "QMP", "RoostPrimitives", "VMConfiguration"]),
+        tests("HostEngineTests", ["ConfigStore", "HostEngine", "RoostAPI", "RoostPrimitives"]),
+        tests("RoostClientTests", ["RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd"]),
+        tests(
+            "RoostCommandTests",
+            [
+                "roost", "RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        tests("IntegrationTests", ["RoostAPI", "RoostClient", "RoostPrimitives"]),
     ]
 )
