@@ -61,8 +61,7 @@ extension HostContext {
             store: ConfigurationStore(
                 directory: directory, supportedVersions: level.supportedConfigurationVersions),
             installation: installation, level: level, verdict: findings.verdict,
-            // Every QEMU knows it, and a later live migration needs a model that both sides know.
-            processorModel: "qemu64", user: user, events: events,
+            processorModel: findings.processorModel, user: user, events: events,
             jobs: JobCenter(events: events, file: directory.jobsFile), roster: Roster(),
             switches: SwitchBoard(path: directory.hostFile, record: record), group: group, log: log, bootID: bootID,
             images: try DiskImages())
@@ -73,6 +72,7 @@ extension HostContext {
 private struct HostFindings {
     var installation: QEMUInstallation
     var verdict: AcceleratorVerdict
+    var processorModel: String
 
     private struct Cache: Codable {
         var key: String
@@ -80,6 +80,7 @@ private struct HostFindings {
         var machineTypes: [String]
         var accelerator: String
         var reason: String
+        var processorModel: String
     }
 
     static func load(_ options: HostOptions, user: QEMUUser, directory: StateDirectory) async throws -> HostFindings {
@@ -93,28 +94,35 @@ private struct HostFindings {
             let installation = QEMUInstallation(
                 path: options.qemuPath, version: version, machineTypes: Set(cached.machineTypes),
                 firmware: UEFIFirmware.find())
+            if options.forcesEmulation { return emulated(installation) }
             return HostFindings(
-                installation: installation,
-                verdict: options.forcesEmulation ? forced : .init(accelerator: accelerator, reason: cached.reason))
+                installation: installation, verdict: .init(accelerator: accelerator, reason: cached.reason),
+                processorModel: cached.processorModel)
         }
         let installation = try await QEMUInstallation.inspect(path: options.qemuPath, user: user)
-        if options.forcesEmulation { return HostFindings(installation: installation, verdict: forced) }
+        if options.forcesEmulation { return emulated(installation) }
         let verdict = await probe.verdict(folder: directory.cache)
+        let model = await installation.processorModel(for: verdict.accelerator, user: user)
         if let key {
             let version = installation.version
             let cache = Cache(
                 key: key, version: [version.major, version.minor, version.micro],
                 machineTypes: installation.machineTypes.sorted(), accelerator: verdict.accelerator.rawValue,
-                reason: verdict.reason)
+                reason: verdict.reason, processorModel: model)
             if let data = try? JSONEncoder().encode(cache) {
                 // Without the cache the next start takes a second longer.
                 _ = try? await onDisk { try FileAccess.write(Array(data), to: file) }
             }
         }
-        return HostFindings(installation: installation, verdict: verdict)
+        return HostFindings(installation: installation, verdict: verdict, processorModel: model)
     }
 
-    private static let forced = AcceleratorVerdict(accelerator: .tcg, reason: "software emulation was asked for")
+    private static func emulated(_ installation: QEMUInstallation) -> HostFindings {
+        HostFindings(
+            installation: installation,
+            verdict: AcceleratorVerdict(accelerator: .tcg, reason: "software emulation was asked for"),
+            processorModel: "qemu64")
+    }
 
     private static func read(_ file: String) -> Cache? {
         guard let bytes = try? FileAccess.read(file) else { return nil }

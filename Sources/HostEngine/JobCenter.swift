@@ -27,6 +27,8 @@ package actor JobCenter {
     private var nextID = 1
     /// How many ended jobs are kept.
     private static let kept = 1000
+    /// The size in bytes above which the file is written anew at the next start.
+    private static let fileLimit = 2 << 20
 
     /// A centre whose outcomes are kept in a file, one JSON line each.
     package init(events: EventHub, file: String) {
@@ -46,6 +48,19 @@ package actor JobCenter {
         nextID = (loaded.keys.max() ?? 0) + 1
         for id in loaded.keys.sorted().dropLast(Self.kept) { loaded[id] = nil }
         jobs = loaded
+        if bytes.count > Self.fileLimit { Self.compact(loaded, file) }
+    }
+
+    private static func compact(_ jobs: [Int: Job], _ file: String) {
+        let encoder = JSONEncoder()
+        var bytes: [UInt8] = []
+        for id in jobs.keys.sorted() {
+            guard let job = jobs[id], let line = try? encoder.encode(job) else { continue }
+            bytes += line
+            bytes.append(10)
+        }
+        // A file that stays long only takes longer to read.
+        _ = try? FileAccess.write(bytes, to: file)
     }
 
     /// All jobs, newest first.

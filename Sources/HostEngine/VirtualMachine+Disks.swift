@@ -50,11 +50,15 @@ extension VirtualMachine {
         }
         try await checkReachable(request.path, writable: kind == .hardDisk)
         let wanted = try request.location.map { try parseLocation($0) }
+        // IDE takes drives only while the machine is off.
+        let needsSCSI = machine != nil
         let placed = try await updateConfiguration { configuration in
             if let user = configuration.drives.first(where: { $0.path == request.path && kind == .hardDisk }) {
                 throw APIError(.exists, "\(request.path) is attached at \(user.location) already")
             }
-            guard let location = wanted ?? configuration.nextFreeLocation(for: kind) else {
+            let free =
+                needsSCSI ? configuration.nextFreeSCSILocation : configuration.nextFreeLocation(for: kind)
+            guard let location = wanted ?? free else {
                 throw APIError(.insufficientResources, "\(configuration.name) has no free place for another drive")
             }
             try configuration.addDrive(Drive(location: location, kind: kind, path: request.path))
@@ -162,6 +166,20 @@ extension VirtualMachine {
             throw APIError(.invalidArgument, "\"\(text)\" is no drive location: write it as scsi:0:1 or ide:0:0")
         }
         return location
+    }
+}
+
+extension VirtualMachineConfiguration {
+    /// The first free slot on a SCSI controller; nil when there is none.
+    fileprivate var nextFreeSCSILocation: DriveLocation? {
+        let taken = Set(drives.map(\.location))
+        for controller in scsiControllers {
+            for slot in 0..<DriveLocation.ControllerType.scsi.slotCount {
+                let location = DriveLocation(.scsi, controller.number, slot)
+                if !taken.contains(location) { return location }
+            }
+        }
+        return nil
     }
 }
 

@@ -10,6 +10,7 @@ extension VirtualMachine {
     /// Starts QEMU and the guest; when this throws, neither is left.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         let configuration = try await load()
+        services = configuration.integrationServices
         let preparation = try await prepare(configuration)
         if control.isCancelled { throw CancellationError() }
 

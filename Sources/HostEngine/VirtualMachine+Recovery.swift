@@ -61,7 +61,7 @@ extension VirtualMachine {
             // The greeting says that there is a QEMU; only then is it looked for.
             let placeholder = known ?? SpawnedProcess(identity: identity, pidfd: OwnedDescriptor(dup(0)))
             var machine = try await RunningMachine.connect(
-                to: placeholder, folder: folder, group: host.group, deadline: host.launchDeadline)
+                to: placeholder, folder: folder, group: host.group, deadline: .seconds(5))
             guard
                 let process = known
                     ?? RunningMachine.findUnrecorded(folder: folder, uuid: id.lowercased, user: host.user)
@@ -75,8 +75,12 @@ extension VirtualMachine {
             if let known {
                 // It exists but does not answer: the user decides, as only the user knows what it is worth.
                 host.log.error("QEMU does not answer", metadata: ["machine": "\(name)", "error": "\(error)"])
-                known.signal(0)
-                handle(.found(.broken, reason: "its QEMU (process \(known.identity.processID)) does not answer: \(error)"))
+                silentProcess = known
+                let process = known.identity.processID
+                handle(
+                    .found(
+                        .broken,
+                        reason: "its QEMU (process \(process)) does not answer; 'roost vm stop --turn-off' ends it"))
             } else {
                 processIsGone(folder)
             }
@@ -90,6 +94,8 @@ extension VirtualMachine {
         running.processID = machine.process.identity.processID
         running.startTicks = machine.process.identity.startTicks
         if running != record { try await writeDurably(running) }
+        // Without a readable configuration the defaults hold: every service is offered.
+        services = (try? await load().integrationServices) ?? [:]
         attach(machine)
         isAgentOpen = await agentIsOpen(machine)
         switch status.state.rawValue {
@@ -119,6 +125,15 @@ extension VirtualMachine {
         // Without an answer the agent counts as silent; it reports itself when it opens its end.
         let devices = try? await machine.monitor.execute(QMPCommands.QueryChardev())
         return devices?.first { $0.label == "agent" }?.isFrontendOpen ?? false
+    }
+
+    /// Ends a QEMU that does not answer.
+    func endSilentProcess(_ process: SpawnedProcess) async {
+        process.signal(SIGKILL)
+        _ = await process.end()
+        silentProcess = nil
+        host.folder(id.uppercased).remove()
+        settle(.off, reason: nil)
     }
 
     private func processIsGone(_ folder: MachineFolder) {

@@ -141,7 +141,7 @@ extension VirtualMachine {
 
     /// The addresses that the guest agent reports, by MAC address; none when it is silent.
     private func guestAddresses() async -> [String: [String]] {
-        guard isAgentOpen, let agent = machine?.agent,
+        guard isAgentOpen, services[.keyValuePairExchange] ?? true, let agent = machine?.agent,
             let interfaces = try? await agent.execute(
                 GuestAgentCommands.NetworkGetInterfaces(), deadline: .seconds(2))
         else { return [:] }

@@ -28,6 +28,10 @@ package actor VirtualMachine {
     /// Set once the machine is deleted: nothing starts any more.
     var isRemoved = false
     var launching: LaunchControl?
+    /// A QEMU of an earlier roostd that does not answer.
+    var silentProcess: SpawnedProcess?
+    /// The integration services that the configuration offered when the machine started.
+    var services: [IntegrationService: Bool] = [:]
 
     private var watch: ProcessWatch?
     private var eventTask: Task<Void, Never>?
@@ -75,6 +79,7 @@ package actor VirtualMachine {
     /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        if let silentProcess, case .stop(turnOff: true, _) = command { return await endSilentProcess(silentProcess) }
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -250,7 +255,7 @@ package actor VirtualMachine {
         guard let machine else { return }
         while !Task.isCancelled {
             var isAccepted = false
-            if isAgentOpen {
+            if isAgentOpen && services[.shutdown] ?? true {
                 do {
                     try await machine.agent.execute(GuestAgentCommands.Shutdown(), deadline: .seconds(3))
                     isAccepted = true

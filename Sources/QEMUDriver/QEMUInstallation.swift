@@ -75,6 +75,41 @@ package struct UEFIFirmware: Sendable, Hashable {
 }
 
 extension QEMUInstallation {
+    /// Processor models from the richest to the poorest, each known to every QEMU since 5.2.
+    private static let modelsByPreference = [
+        "EPYC-Rome", "EPYC", "Icelake-Server-noTSX", "Cascadelake-Server-noTSX", "Skylake-Server-noTSX-IBRS",
+        "Broadwell-noTSX", "Haswell-noTSX", "IvyBridge", "SandyBridge", "Westmere", "Nehalem",
+    ]
+
+    /// The model that new machines get: a named one, so that another host can offer exactly the same.
+    ///
+    /// Under software emulation it is `qemu64`, which every QEMU emulates alike; under KVM the richest model of which the
+    /// host has every feature, `qemu64` when QEMU does not say.
+    package func processorModel(for accelerator: Accelerator, user: QEMUUser) async -> String {
+        guard accelerator == .kvm else { return "qemu64" }
+        let talk = #"{"execute":"qmp_capabilities"}{"execute":"query-cpu-definitions"}{"execute":"quit"}"#
+        let result = try? await Tool(path: path, user: user).run(
+            [
+                "-machine", "none", "-accel", "kvm", "-nodefaults", "-no-user-config", "-display", "none", "-S",
+                "-qmp", "stdio",
+            ], input: Array(talk.utf8), deadline: .seconds(30))
+        return Self.richestModel(in: result?.output ?? [])
+    }
+
+    /// The first model by preference that QEMU's answer lists without a feature that the host lacks.
+    static func richestModel(in output: [UInt8]) -> String {
+        var complete: Set<String> = []
+        for line in output.split(separator: 10) {
+            guard let message = try? JSONValue(parsing: line) else { continue }
+            for model in message["return"]?.arrayValue ?? [] {
+                if let name = model["name"]?.stringValue, model["unavailable-features"]?.arrayValue?.isEmpty == true {
+                    complete.insert(name)
+                }
+            }
+        }
+        return modelsByPreference.first { complete.contains($0) } ?? "qemu64"
+    }
+
     /// Asks a QEMU what it is, by starting it without a machine.
     ///
     /// - Throws: `EngineError` `.notFound` when there is no program at the path, `.failed` when it does not answer.

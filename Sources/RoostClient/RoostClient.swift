@@ -37,4 +37,11 @@ extension RoostClient {
     public func host() async throws -> HostInfo {
         try await value(Request(.get, ["host"]))
     }
+
+    /// Applies each running machine's automatic stop action, as when the host goes down.
+    ///
+    /// Maps to `POST /v1/host/stop-guests`.
+    public func stopGuests(waitSeconds: Int? = nil) async throws -> Job {
+        try await value(Request(.post, ["host", "stop-guests"], waitSeconds: waitSeconds))
+    }
 }

@@ -5,9 +5,9 @@ import RoostClient
 struct HostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "host",
-        abstract: "Show what this host is and can do.",
+        abstract: "Show what this host is and can do, and stop its guests.",
         discussion: help(cmdlet: "Get-VMHost", example: "roost host show"),
-        subcommands: [HostShow.self]
+        subcommands: [HostShow.self, HostStopGuests.self]
     )
 }
 
@@ -22,5 +22,28 @@ struct HostShow: AsyncParsableCommand {
 
     func run() async throws {
         try global.show(await global.client.host()) { host, width in Render.host(host).text(width: width) }
+    }
+}
+
+struct HostStopGuests: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop-guests",
+        abstract: "Stop all running virtual machines as their automatic stop actions say.",
+        discussion: help(
+            "The service manager calls this when the host shuts down. A guest that does not shut down within two "
+                + "minutes is turned off.",
+            cmdlet: "AutomaticStopAction of Set-VM",
+            example: "roost host stop-guests"
+        )
+    )
+
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let sentence = { (_: Job) in "all virtual machines are off" }
+        try await global.runJob(waits: !jobs.noWait, interrupt: .leaves, sentence: sentence) {
+            try await $0.stopGuests(waitSeconds: $1)
+        }
     }
 }
