@@ -160,11 +160,13 @@ extension VirtualMachine {
         }
         return try await gate.run {
             // QEMU writes the file as its own user, in its own folder; it is read and deleted at once.
-            try await machine.monitor.execute(QMPCommands.Screendump(filename: "screen.png", format: .png))
+            // PNG came with QEMU 7.1; an older one writes a pixmap.
+            let format: QMPCommands.Screendump.Format? = machine.version >= QEMUVersion(7, 1, 0) ? .png : nil
+            try await machine.monitor.execute(QMPCommands.Screendump(filename: "screen.png", format: format))
             let path = machine.folder.screenshot
             return try await onDisk {
                 defer { try? FileAccess.remove(path) }
-                return try FileAccess.read(path, limit: 64 << 20)
+                return try PNGImage.converted(try FileAccess.read(path, limit: 64 << 20))
             }
         }
     }
