@@ -91,9 +91,12 @@ struct Roostd: AsyncParsableCommand {
                 "machines": "\(context.roster.list().count)",
             ])
         let service = ServerService(server: server, events: context.events)
-        try await ServiceGroup(
-            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: log
-        ).run()
+        var configuration = ServiceGroupConfiguration(
+            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
+        // Requests that wait for a job may wait for long; the job's outcome is not theirs.
+        configuration.maximumGracefulShutdownDuration = .seconds(3)
+        configuration.maximumCancellationDuration = .seconds(2)
+        try await ServiceGroup(configuration: configuration).run()
         unlink(socket)
     }
 
