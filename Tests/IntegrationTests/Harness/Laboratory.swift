@@ -1,0 +1,78 @@
+import Foundation
+
+/// Where the programs under test, the guests and the helpers of the tests are.
+///
+/// `ROOST_BIN_DIR` (`.build/debug`), `ROOST_GUEST_DIR` (`.build/guest`), `ROOST_PYTHON` (`python3`) and
+/// `ROOST_TEST_LOGS` (`.build/integration-logs`) name other places.
+enum Laboratory {
+    private static let environment = ProcessInfo.processInfo.environment
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().path
+
+    static let binaries = environment["ROOST_BIN_DIR"] ?? "\(root)/.build/debug"
+    static let guests = environment["ROOST_GUEST_DIR"] ?? "\(root)/.build/guest"
+    static let python = environment["ROOST_PYTHON"]
+    static let logs = environment["ROOST_TEST_LOGS"] ?? "\(root)/.build/integration-logs"
+
+    static var roostd: String { "\(binaries)/roostd" }
+    static var roost: String { "\(binaries)/roost" }
+    /// The small guest, which boots in both generations.
+    static var guest: String { "\(guests)/test-guest.qcow2" }
+
+    static let isRoot = geteuid() == 0
+    static let qemuUser = "roost-qemu"
+
+    /// A path below `/tmp` or another folder that nothing has yet, short enough for sockets.
+    static func unusedPath(_ prefix: String) -> String { "\(prefix)\(String(UInt32.random(in: 0...UInt32.max), radix: 36))" }
+}
+
+/// What a test needed did not happen.
+struct Failure: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Runs `body`, and ends it when it takes longer than `seconds`.
+func within<Result: Sendable>(
+    _ seconds: Double, _ what: @autoclosure @Sendable () -> String, _ body: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    try await withThrowingTaskGroup(of: Result?.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: .seconds(seconds))
+            return nil
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next(), let result = first else {
+            throw Failure("\(what()) did not happen within \(seconds) s")
+        }
+        return result
+    }
+}
+
+/// Asks again and again whether something holds that nobody announces, until a deadline.
+nonisolated(nonsending) func eventually(
+    _ what: String, within seconds: Double = 10, _ condition: nonisolated(nonsending) () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < deadline {
+        if try await condition() { return }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    throw Failure("\(what): not so within \(seconds) s")
+}
+
+/// Numbers that look random and are the same for the same seed.
+struct SeededNumbers: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        // SplitMix64.
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
