@@ -123,16 +123,17 @@ private final class PipeCollector: Sendable {
         nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: Self.queue)
         source.setEventHandler { [self] in
             var buffer = [UInt8](repeating: 0, count: 65536)
-            let count = read(descriptor, &buffer, buffer.count)
-            if count > 0 {
-                let piece = Array(buffer[0..<count])
-                if let onData {
-                    onData(piece)
+            // Until there is nothing left: once the other end is closed, this is called a single time, whatever is unread.
+            while true {
+                let count = read(descriptor, &buffer, buffer.count)
+                if count > 0 {
+                    take(Array(buffer[0..<count]), limit: limit, onData)
+                } else if count < 0 && errno == EINTR {
+                    continue
                 } else {
-                    state.withLock { if $0.bytes.count < limit { $0.bytes += piece } }
+                    if count == 0 || errno != EAGAIN { source.cancel() }
+                    return
                 }
-            } else if count == 0 || errno != EAGAIN && errno != EINTR {
-                source.cancel()
             }
         }
         source.setCancelHandler { [self] in
@@ -144,6 +145,14 @@ private final class PipeCollector: Sendable {
             waiter?.resume(returning: bytes)
         }
         source.activate()
+    }
+
+    private func take(_ piece: [UInt8], limit: Int, _ onData: (@Sendable ([UInt8]) -> Void)?) {
+        if let onData {
+            onData(piece)
+        } else {
+            state.withLock { if $0.bytes.count < limit { $0.bytes += piece } }
+        }
     }
 
     func finish() async -> [UInt8] {
