@@ -8,7 +8,7 @@ package import RoostAPI
 ///    ▲                  │ failed                 │ stop, guest's own shutdown
 ///    ├──────────────────┴──────── stopping ◀─────┘
 ///    │                                │ QEMU ended unasked
-///    └── start again ── crashed ◀─────┘ (from starting, running, paused too)
+///    └── start again ── crashed ◀─────┘ (from running, paused too)
 /// ```
 ///
 /// The owner feeds one input at a time and carries out the effects in order; an effect that takes time reports back as a
@@ -31,7 +31,8 @@ package struct LifeCycle: Sendable {
     /// What happens to the machine.
     package enum Input: Sendable {
         case command(CommandID, Command)
-        /// The caller of a start or of a graceful stop gave up.
+        /// The caller gave up: a start or restart ends as off, a graceful stop goes back to where it came from. Other
+        /// commands end soon by themselves and are not given up.
         case cancel(CommandID)
         case launched
         case launchFailed(APIError)
@@ -72,8 +73,15 @@ package struct LifeCycle: Sendable {
     package var name: String
     /// The commands that wait for the state they asked for.
     private var waiting: [(id: CommandID, command: Command)] = []
-    private var isKillExpected = false
+    /// Whether QEMU is being ended on purpose, so that its end is no crash.
+    package private(set) var isEndExpected = false
+    /// Whether, and why, the processors stand still while the guest is asked to shut down.
+    private var halt: Halt?
     private var effects: [Effect] = []
+
+    private struct Halt {
+        var reason: String?
+    }
 
     /// A machine in a known state.
     package init(name: String, state: VirtualMachineState = .off, reason: String? = nil) {
@@ -139,7 +147,7 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func launch() {
-        isKillExpected = false
+        isEndExpected = false
         enter(.starting, reason: nil)
         effects.append(.launch)
     }
@@ -165,6 +173,7 @@ package struct LifeCycle: Sendable {
             if turnOff {
                 kill()
             } else {
+                halt = nil
                 enter(.stopping, reason: nil)
                 effects += [.requestShutdown, .armGrace(seconds: seconds)]
             }
@@ -172,7 +181,7 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func kill() {
-        isKillExpected = true
+        isEndExpected = true
         enter(.stopping, reason: nil)
         effects += [.disarmGrace, .kill]
     }
@@ -183,17 +192,30 @@ package struct LifeCycle: Sendable {
         case .start where state == .starting:
             // Answered when QEMU is gone, as cancelled.
             kill()
+        case .restart where state == .starting:
+            waiting[index].command = .start
+            kill()
+        case .restart where isEndExpected:
+            // Past the stop: what is left of it is a start that does not happen.
+            waiting[index].command = .start
         case .stop(false, _), .restart(false, _):
             // The guest was asked already and may go down all the same.
             waiting.remove(at: index)
-            effects.append(.answer(id, APIError(.cancelled, "stopping \(name) was cancelled; the guest was asked already")))
-            if !isKillExpected && state == .stopping {
+            if !isEndExpected {
                 effects.append(.disarmGrace)
-                enter(.running, reason: nil)
+                leaveStopping()
             }
+            effects.append(
+                .answer(id, APIError(.cancelled, "stopping \(name) was cancelled; the guest was asked already"))
+            )
         default:
             break
         }
+    }
+
+    /// The guest did not shut down: the machine is again what its processors are.
+    private mutating func leaveStopping() {
+        if let halt { enter(.paused, reason: halt.reason) } else { enter(.running, reason: nil) }
     }
 
     // MARK: - Happenings
@@ -210,24 +232,18 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func launchFailed(_ error: APIError) {
-        guard state == .starting || state == .stopping else { return }
-        let wasCancelled = isKillExpected
+        if isEndExpected { return turnedOff() }
+        guard state == .starting else { return }
         enter(.off, reason: nil)
-        let refusal = wasCancelled ? APIError(.cancelled, "starting \(name) was cancelled") : error
-        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
-        answerWaiting(refusal) { _ in true }
+        answerWaiting(error) { _ in true }
     }
 
     private mutating func ended(_ reason: String) {
         guard isActive else { return }
         effects.append(.disarmGrace)
-        if isKillExpected || state == .stopping {
-            turnedOff()
-        } else {
-            let error = APIError(.engineFailure, "\(name) crashed", cause: reason)
-            enter(.crashed, reason: reason)
-            answerWaiting(error) { _ in true }
-        }
+        if isEndExpected { return turnedOff() }
+        enter(.crashed, reason: reason)
+        answerWaiting(APIError(.engineFailure, "\(name) crashed: start it again", cause: reason)) { _ in true }
     }
 
     private mutating func guestTurnedOff() {
@@ -236,31 +252,41 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func turnedOff() {
+        isEndExpected = false
         let restarts = waiting.contains { if case .restart = $0.command { true } else { false } }
-        let cancelled = APIError(.cancelled, "\(name) was turned off meanwhile")
-        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
-        answerWaiting(cancelled) { if case .restart = $0 { false } else { true } }
         if restarts { launch() } else { enter(.off, reason: nil) }
+        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
+        let cancelled = APIError(.cancelled, "\(name) was turned off meanwhile")
+        answerWaiting(cancelled) { if case .restart = $0 { false } else { true } }
     }
 
     private mutating func processorsStopped(_ why: String?) {
-        guard state == .running || state == .paused else { return }
-        enter(.paused, reason: why)
+        switch state {
+        case .running, .paused: enter(.paused, reason: why)
+        case .stopping: halt = Halt(reason: why)
+        default: return
+        }
         answerWaiting(nil) { $0 == .pause }
     }
 
     private mutating func processorsRunning() {
-        guard state == .running || state == .paused else { return }
-        enter(.running, reason: nil)
+        switch state {
+        case .running, .paused: enter(.running, reason: nil)
+        case .stopping: halt = nil
+        default: return
+        }
         answerWaiting(nil) { $0 == .resume }
     }
 
     private mutating func graceElapsed() {
-        guard state == .stopping, !isKillExpected else { return }
-        enter(.running, reason: nil)
+        guard state == .stopping, !isEndExpected else { return }
+        leaveStopping()
         let error = APIError(
             .timeout,
-            "the guest of \(name) did not shut down in time and goes on running: try again, or turn it off")
+            state == .paused
+                ? "\(name) was paused before its guest had shut down: resume it and try again, or turn it off"
+                : "the guest of \(name) did not shut down in time and goes on running: try again, or turn it off"
+        )
         answerWaiting(error) { command in
             switch command {
             case .stop, .restart: true

@@ -1,0 +1,233 @@
+import HostEngine
+import RoostAPI
+import Testing
+
+@Suite struct LifeCycleTests {
+    private static let failure = APIError(.engineFailure, "QEMU refused")
+    private static let gracefulStop = LifeCycle.Command.stop(turnOff: false, timeoutSeconds: 30)
+    private static let turnOff = LifeCycle.Command.stop(turnOff: true, timeoutSeconds: 0)
+
+    /// A machine in a state, reached through inputs.
+    private func machine(_ state: VirtualMachineState) -> LifeCycle {
+        var cycle = LifeCycle(name: "web", state: state == .broken ? .broken : .off, reason: "damaged header")
+        switch state {
+        case .off, .broken: return cycle
+        case .crashed: _ = cycle.handle(.found(.crashed, reason: "signal 9"))
+        case .starting: _ = cycle.handle(.command(100, .start))
+        case .running: _ = cycle.handle(.found(.running, reason: nil))
+        case .paused: _ = cycle.handle(.found(.paused, reason: nil))
+        case .stopping:
+            _ = cycle.handle(.found(.running, reason: nil))
+            _ = cycle.handle(.command(100, Self.gracefulStop))
+        }
+        return cycle
+    }
+
+    private func answers(_ effects: [LifeCycle.Effect]) -> [Int: APIError?] {
+        var result: [Int: APIError?] = [:]
+        for case .answer(let id, let error) in effects { result[id] = .some(error) }
+        return result
+    }
+
+    @Test(arguments: [VirtualMachineState.off, .crashed])
+    func startLaunchesAndAnswersWhenTheGuestRuns(from state: VirtualMachineState) {
+        var cycle = machine(state)
+        #expect(cycle.handle(.command(1, .start)) == [.publish, .launch])
+        #expect(cycle.state == .starting)
+        #expect(cycle.handle(.launched) == [.publish, .answer(1, nil)])
+        #expect(cycle.state == .running)
+    }
+
+    @Test func failedLaunchIsAnsweredWithItsErrorAndLeavesTheMachineOff() {
+        var cycle = machine(.off)
+        _ = cycle.handle(.command(1, .start))
+        #expect(cycle.handle(.launchFailed(Self.failure)) == [.publish, .answer(1, Self.failure)])
+        #expect(cycle.state == .off)
+    }
+
+    @Test(arguments: [
+        (VirtualMachineState.starting, LifeCycle.Command.start, "the virtual machine web is starting already"),
+        (.running, .start, "the virtual machine web is running already"),
+        (.off, gracefulStop, "the virtual machine web is off already"),
+        (
+            .off, .restart(turnOff: false, timeoutSeconds: 1),
+            "the virtual machine web is off, so it cannot be restarted"
+        ),
+        (.starting, gracefulStop, "the virtual machine web is starting: wait for it, or turn it off"),
+        (.stopping, gracefulStop, "the virtual machine web is stopping already: wait for it, or turn it off"),
+        (
+            .paused, gracefulStop,
+            "the virtual machine web is paused, so its guest cannot be asked to shut down: resume it first, or turn it off"
+        ),
+        (.paused, .pause, "the virtual machine web is paused, not running"),
+        (.running, .resume, "the virtual machine web is running, not paused"),
+        (.broken, .start, "the virtual machine web is broken: damaged header"),
+        (.broken, turnOff, "the virtual machine web is broken: damaged header"),
+    ])
+    func refusalNamesSubjectStateAndRemedy(
+        state: VirtualMachineState,
+        command: LifeCycle.Command,
+        message: String
+    ) {
+        var cycle = machine(state)
+        #expect(cycle.handle(.command(1, command)) == [.answer(1, APIError(.invalidState, message))])
+        #expect(cycle.state == state)
+    }
+
+    @Test func gracefulStopAsksTheGuestAndEndsQEMUWhenItIsOff() {
+        var cycle = machine(.running)
+        #expect(cycle.handle(.command(1, Self.gracefulStop)) == [.publish, .requestShutdown, .armGrace(seconds: 30)])
+        #expect(cycle.handle(.guestTurnedOff) == [.disarmGrace, .kill])
+        #expect(cycle.handle(.ended(reason: "exit code 0")) == [.disarmGrace, .publish, .answer(1, nil)])
+        #expect(cycle.state == .off)
+    }
+
+    @Test func guestThatDoesNotShutDownInTimeRunsOnAndTheStopSaysSo() throws {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, Self.gracefulStop))
+        let error = try #require(answers(cycle.handle(.graceElapsed))[1] ?? nil)
+        #expect(error.code == .timeout)
+        #expect(
+            error.message
+                == "the guest of web did not shut down in time and goes on running: try again, or turn it off"
+        )
+        #expect(cycle.state == .running)
+    }
+
+    @Test func guestThatStopsOnAnErrorWhileStoppingIsPausedWhenTheGraceElapses() throws {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, Self.gracefulStop))
+        #expect(cycle.handle(.processorsStopped(reason: "the host's disk is full")).isEmpty)
+        let error = try #require(answers(cycle.handle(.graceElapsed))[1] ?? nil)
+        #expect(error.message.hasPrefix("web was paused before its guest had shut down"))
+        #expect(cycle.state == .paused)
+        #expect(cycle.reason == "the host's disk is full")
+    }
+
+    @Test func pauseUnderWayIsAnsweredAlthoughAStopBegan() {
+        var cycle = machine(.running)
+        #expect(cycle.handle(.command(1, .pause)) == [.pauseProcessors])
+        _ = cycle.handle(.command(2, Self.gracefulStop))
+        #expect(cycle.handle(.processorsStopped(reason: nil)) == [.answer(1, nil)])
+        #expect(cycle.state == .stopping)
+    }
+
+    @Test(arguments: [VirtualMachineState.running, .paused, .stopping])
+    func turningOffEndsQEMUFromEveryStateInWhichItExists(from state: VirtualMachineState) {
+        var cycle = machine(state)
+        #expect(cycle.handle(.command(1, Self.turnOff)).suffix(2) == [.disarmGrace, .kill])
+        let all = answers(cycle.handle(.ended(reason: "signal 9")))
+        #expect(all[1] == .some(nil))
+        #expect(cycle.state == .off)
+    }
+
+    @Test func turningOffDuringTheStartAnswersBoth() throws {
+        var cycle = machine(.off)
+        _ = cycle.handle(.command(1, .start))
+        #expect(cycle.handle(.command(2, Self.turnOff)) == [.publish, .disarmGrace, .kill])
+        let all = answers(cycle.handle(.launchFailed(Self.failure)))
+        #expect(all[2] == .some(nil))
+        #expect(try #require(all[1] ?? nil) == APIError(.cancelled, "web was turned off meanwhile"))
+        #expect(cycle.state == .off)
+    }
+
+    @Test func launchThatWinsAgainstTheKillDoesNotRun() {
+        var cycle = machine(.off)
+        _ = cycle.handle(.command(1, .start))
+        _ = cycle.handle(.command(2, Self.turnOff))
+        #expect(cycle.handle(.launched).isEmpty)
+        #expect(cycle.state == .stopping)
+        #expect(answers(cycle.handle(.ended(reason: "signal 9"))).count == 2)
+        #expect(cycle.state == .off)
+    }
+
+    @Test(arguments: [false, true])
+    func restartLaunchesAgainWhenQEMUHasEnded(duringTheStart: Bool) {
+        var cycle = machine(duringTheStart ? .starting : .running)
+        _ = cycle.handle(.command(1, .restart(turnOff: true, timeoutSeconds: 0)))
+        let effects = cycle.handle(duringTheStart ? .launchFailed(Self.failure) : .ended(reason: "signal 9"))
+        #expect(effects.contains(.launch))
+        #expect(cycle.state == .starting)
+        #expect(cycle.handle(.launched) == [.publish, .answer(1, nil)])
+    }
+
+    @Test func unaskedEndIsACrashWithItsReason() throws {
+        for state in [VirtualMachineState.running, .paused, .stopping] {
+            var cycle = machine(state)
+            let effects = cycle.handle(.ended(reason: "QEMU ended with signal 11"))
+            #expect(cycle.state == .crashed)
+            #expect(cycle.reason == "QEMU ended with signal 11")
+            if state == .stopping {
+                let error = try #require(answers(effects)[100] ?? nil)
+                #expect(
+                    error == APIError(.engineFailure, "web crashed: start it again", cause: "QEMU ended with signal 11")
+                )
+            }
+        }
+    }
+
+    @Test func stopOfACrashedMachineMakesItOff() {
+        var cycle = machine(.crashed)
+        #expect(cycle.handle(.command(1, Self.turnOff)) == [.publish, .answer(1, nil)])
+        #expect(cycle.state == .off)
+        #expect(cycle.reason == nil)
+    }
+
+    @Test func givingUpAStartEndsQEMUAndIsAnsweredAsCancelled() throws {
+        var cycle = machine(.off)
+        _ = cycle.handle(.command(1, .start))
+        #expect(cycle.handle(.cancel(1)) == [.publish, .disarmGrace, .kill])
+        let error = try #require(answers(cycle.handle(.launchFailed(Self.failure)))[1] ?? nil)
+        #expect(error.code == .cancelled)
+        #expect(cycle.state == .off)
+    }
+
+    @Test func givingUpAGracefulStopIsAnsweredAtOnceAndTheGuestRunsOn() throws {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, Self.gracefulStop))
+        let effects = cycle.handle(.cancel(1))
+        #expect(effects.prefix(2) == [.disarmGrace, .publish])
+        let error = try #require(answers(effects)[1] ?? nil)
+        #expect(error == APIError(.cancelled, "stopping web was cancelled; the guest was asked already"))
+        #expect(cycle.state == .running)
+        // It was asked already, so it may go down all the same.
+        #expect(cycle.handle(.guestTurnedOff) == [.publish, .disarmGrace, .kill])
+    }
+
+    @Test(arguments: [false, true])
+    func givingUpARestartLeavesTheMachineOff(whileStarting: Bool) throws {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, .restart(turnOff: true, timeoutSeconds: 0)))
+        if whileStarting { _ = cycle.handle(.ended(reason: "signal 9")) }
+        _ = cycle.handle(.cancel(1))
+        let effects = cycle.handle(whileStarting ? .launchFailed(Self.failure) : .ended(reason: "signal 9"))
+        #expect(!effects.contains(.launch))
+        #expect(try #require(answers(effects)[1] ?? nil).code == .cancelled)
+        #expect(cycle.state == .off)
+    }
+
+    @Test func pauseAndResumeAreAnsweredByWhatTheProcessorsDo() {
+        var cycle = machine(.running)
+        #expect(cycle.handle(.command(1, .pause)) == [.pauseProcessors])
+        #expect(cycle.handle(.processorsStopped(reason: nil)) == [.publish, .answer(1, nil)])
+        #expect(cycle.handle(.command(2, .resume)) == [.resumeProcessors])
+        #expect(cycle.handle(.processorsRunning) == [.publish, .answer(2, nil)])
+    }
+
+    @Test func refusedPauseIsAnsweredAndTheMachineRunsOn() {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, .pause))
+        #expect(cycle.handle(.changeFailed(Self.failure)) == [.answer(1, Self.failure)])
+        #expect(cycle.state == .running)
+    }
+
+    @Test func lateHappeningsOfAMachineThatIsOffChangeNothing() {
+        var cycle = machine(.off)
+        let late: [LifeCycle.Input] = [
+            .launched, .launchFailed(Self.failure), .ended(reason: "late"), .guestTurnedOff,
+            .processorsStopped(reason: nil), .processorsRunning, .graceElapsed, .cancel(7),
+        ]
+        for input in late { #expect(cycle.handle(input).isEmpty) }
+        #expect(cycle.state == .off)
+    }
+}
