@@ -78,7 +78,8 @@ private struct HostFindings {
         var key: String
         var version: [Int]
         var machineTypes: [String]
-        var accelerator: String
+        /// Nil as long as the accelerator has not been proved.
+        var accelerator: String?
         var reason: String
     }
 
@@ -86,32 +87,31 @@ private struct HostFindings {
         let probe = AcceleratorProbe(qemuPath: options.qemuPath, user: user)
         let file = "\(directory.cache)/host.json"
         let key = probe.cacheKey
-        if let key, let cached = read(file), cached.key == key, cached.version.count == 3,
-            let accelerator = Accelerator(rawValue: cached.accelerator)
-        {
+        if let key, let cached = read(file), cached.key == key, cached.version.count == 3 {
             let version = QEMUVersion(cached.version[0], cached.version[1], cached.version[2])
             let installation = QEMUInstallation(
                 path: options.qemuPath, version: version, machineTypes: Set(cached.machineTypes),
                 firmware: UEFIFirmware.find())
-            return HostFindings(
-                installation: installation,
-                verdict: options.forcesEmulation ? forced : .init(accelerator: accelerator, reason: cached.reason))
+            if options.forcesEmulation { return HostFindings(installation: installation, verdict: forced) }
+            if let accelerator = cached.accelerator.flatMap({ Accelerator(rawValue: $0) }) {
+                return HostFindings(
+                    installation: installation, verdict: .init(accelerator: accelerator, reason: cached.reason))
+            }
         }
         let installation = try await QEMUInstallation.inspect(path: options.qemuPath, user: user)
-        if options.forcesEmulation { return HostFindings(installation: installation, verdict: forced) }
-        let verdict = await probe.verdict(folder: directory.cache)
+        let proved = options.forcesEmulation ? nil : await probe.verdict(folder: directory.cache)
         if let key {
             let version = installation.version
             let cache = Cache(
                 key: key, version: [version.major, version.minor, version.micro],
-                machineTypes: installation.machineTypes.sorted(), accelerator: verdict.accelerator.rawValue,
-                reason: verdict.reason)
+                machineTypes: installation.machineTypes.sorted(), accelerator: proved?.accelerator.rawValue,
+                reason: proved?.reason ?? "")
             if let data = try? JSONEncoder().encode(cache) {
                 // Without the cache the next start takes a second longer.
                 _ = try? await onDisk { try FileAccess.write(Array(data), to: file) }
             }
         }
-        return HostFindings(installation: installation, verdict: verdict)
+        return HostFindings(installation: installation, verdict: proved ?? forced)
     }
 
     private static let forced = AcceleratorVerdict(accelerator: .tcg, reason: "software emulation was asked for")
