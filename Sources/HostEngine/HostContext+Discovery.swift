@@ -78,7 +78,8 @@ private struct HostFindings {
         var key: String
         var version: [Int]
         var machineTypes: [String]
-        var accelerator: String
+        /// Nil as long as the accelerator has not been proved.
+        var accelerator: String?
         var reason: String
         var processorModel: String
     }
@@ -87,34 +88,38 @@ private struct HostFindings {
         let probe = AcceleratorProbe(qemuPath: options.qemuPath, user: user)
         let file = "\(directory.cache)/host.json"
         let key = probe.cacheKey
-        if let key, let cached = read(file), cached.key == key, cached.version.count == 3,
-            let accelerator = Accelerator(rawValue: cached.accelerator)
-        {
+        if let key, let cached = read(file), cached.key == key, cached.version.count == 3 {
             let version = QEMUVersion(cached.version[0], cached.version[1], cached.version[2])
             let installation = QEMUInstallation(
                 path: options.qemuPath, version: version, machineTypes: Set(cached.machineTypes),
                 firmware: UEFIFirmware.find())
             if options.forcesEmulation { return emulated(installation) }
-            return HostFindings(
-                installation: installation, verdict: .init(accelerator: accelerator, reason: cached.reason),
-                processorModel: cached.processorModel)
+            if let accelerator = cached.accelerator.flatMap({ Accelerator(rawValue: $0) }) {
+                return HostFindings(
+                    installation: installation, verdict: .init(accelerator: accelerator, reason: cached.reason),
+                    processorModel: cached.processorModel)
+            }
         }
         let installation = try await QEMUInstallation.inspect(path: options.qemuPath, user: user)
-        if options.forcesEmulation { return emulated(installation) }
-        let verdict = await probe.verdict(folder: directory.cache)
-        let model = await installation.processorModel(for: verdict.accelerator, user: user)
+        var findings = emulated(installation)
+        if !options.forcesEmulation {
+            findings.verdict = await probe.verdict(folder: directory.cache)
+            findings.processorModel = await installation.processorModel(
+                for: findings.verdict.accelerator, user: user)
+        }
         if let key {
             let version = installation.version
             let cache = Cache(
                 key: key, version: [version.major, version.minor, version.micro],
-                machineTypes: installation.machineTypes.sorted(), accelerator: verdict.accelerator.rawValue,
-                reason: verdict.reason, processorModel: model)
+                machineTypes: installation.machineTypes.sorted(),
+                accelerator: options.forcesEmulation ? nil : findings.verdict.accelerator.rawValue,
+                reason: findings.verdict.reason, processorModel: findings.processorModel)
             if let data = try? JSONEncoder().encode(cache) {
                 // Without the cache the next start takes a second longer.
                 _ = try? await onDisk { try FileAccess.write(Array(data), to: file) }
             }
         }
-        return HostFindings(installation: installation, verdict: verdict, processorModel: model)
+        return findings
     }
 
     private static func emulated(_ installation: QEMUInstallation) -> HostFindings {

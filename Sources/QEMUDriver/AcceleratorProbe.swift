@@ -31,11 +31,13 @@ package struct AcceleratorProbe: Sendable {
         self.user = user
     }
 
-    /// What the verdict depends on: kernel, QEMU binary and the device's inode; nil without `/dev/kvm`.
+    /// What the verdict depends on: kernel, QEMU binary and the device's inode; nil when they cannot be told.
     package var cacheKey: String? {
         var device = stat()
         var binary = stat()
-        guard stat("/dev/kvm", &device) == 0, stat(qemuPath, &binary) == 0,
+        // Without the device its fields stay zero, which no device has.
+        stat("/dev/kvm", &device)
+        guard stat(qemuPath, &binary) == 0,
             let kernel = readSmallText("/proc/version")
         else { return nil }
         return "\(kernel)|\(device.st_ino)|\(device.st_rdev)|\(device.st_mode)|\(device.st_gid)|\(qemuPath)"
