@@ -87,12 +87,12 @@ bench: ## Measure against bare QEMU and libvirt
 # --- Check -------------------------------------------------------------------
 
 .PHONY: check
-check: python lint layers tree scripts-check units ## Check format, layers, house rules, scripts and documents
+check: check-setup lint layers tree scripts-check units ## Check format, layers, house rules, scripts and documents
 	@echo 'check: all is well'
 
-.PHONY: python
-python:
-	@scripts/setup python
+.PHONY: check-setup
+check-setup:
+	@scripts/setup check
 
 .PHONY: lint
 lint:
