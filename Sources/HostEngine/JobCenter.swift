@@ -27,6 +27,8 @@ package actor JobCenter {
     private var nextID = 1
     /// How many ended jobs are kept.
     private static let kept = 1000
+    /// The longest time that one request waits for a job, in seconds: a day.
+    private static let longestWaitSeconds = 86400.0
     /// The size in bytes above which the file is written anew at the next start.
     private static let fileLimit = 2 << 20
 
@@ -98,7 +100,7 @@ package actor JobCenter {
         nextWaiter += 1
         let waiter = nextWaiter
         let timer = Task {
-            try await Task.sleep(for: .seconds(seconds))
+            try await Task.sleep(for: .seconds(min(seconds, Self.longestWaitSeconds)))
             self.release(id, waiter)
         }
         await withTaskCancellationHandler {

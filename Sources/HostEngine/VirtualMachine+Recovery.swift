@@ -54,7 +54,9 @@ extension VirtualMachine {
     private func takeOver() async {
         let folder = host.folder(id.uppercased)
         let identity = ProcessIdentity(
-            processID: record.processID, startTicks: record.startTicks, bootID: record.bootID)
+            processID: record.processID, startTicks: record.startTicks,
+            // The record is of this run of the host; roostd may know the run by another name than the kernel.
+            bootID: ProcessIdentity.currentBootID() ?? record.bootID)
         let known = record.processID > 0 ? SpawnedProcess.find(identity) : nil
         if record.processID > 0 && known == nil { return processIsGone(folder) }
         let (id, user) = (id, host.user)

@@ -115,14 +115,20 @@ package actor VirtualMachine {
         case .pauseProcessors: change { try await $0.execute(QMPCommands.Stop()) }
         case .resumeProcessors: change { try await $0.execute(QMPCommands.Continue()) }
         case .answer(let id, let error):
-            let answer = answers.removeValue(forKey: id)
-            if let error { answer?.resume(throwing: error) } else { answer?.resume() }
+            guard let answer = answers.removeValue(forKey: id) else { return }
+            // What is answered is durable: a roostd that is killed right after does not contradict it.
+            let recorded = lastRecordWrite
+            Task {
+                await recorded?.value
+                if let error { answer.resume(throwing: error) } else { answer.resume() }
+            }
         case .publish: publish()
         }
     }
 
     private func publish() {
         updateRoster()
+        if cycle.state == .off && record.phase == .crashed { acknowledgeCrash() }
         host.events.publish(
             "vm.state",
             virtualMachine: id,
@@ -316,6 +322,14 @@ package actor VirtualMachine {
     }
 
     // MARK: - The run record
+
+    /// Notes that the owner knows of the crash, so that the next roostd does not report it again.
+    private func acknowledgeCrash() {
+        var off = record
+        off.phase = .off
+        off.reason = ""
+        write(off)
+    }
 
     /// Writes the record behind all earlier writes.
     func write(_ next: RunRecord) {

@@ -47,11 +47,14 @@ extension Request {
         }
     }
 
+    /// The largest number that is taken in a query: every whole number up to it has a `Double` of its own.
+    private static var largestNumber: Double { 9_007_199_254_740_992 }
+
     /// A number in the query, as in `?wait=10`.
     func number(_ name: Substring) throws -> Double? {
         guard let text = uri.queryParameters[name] else { return nil }
-        guard let value = Double(text), value >= 0, value.isFinite else {
-            throw APIError(.invalidArgument, "\(name)=\(text) is not a number from 0")
+        guard let value = Double(text), (0...Self.largestNumber).contains(value) else {
+            throw APIError(.invalidArgument, "\(name)=\(text) is not a number from 0 to \(Int(Self.largestNumber))")
         }
         return value
     }
