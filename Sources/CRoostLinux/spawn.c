@@ -7,6 +7,7 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -44,6 +45,15 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+// Sees to it that no descriptor from `first` on survives execve.
+static void mark_close_on_exec(int first) {
+    if (syscall(SYS_close_range, (unsigned)first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+    // Linux before 5.11 does not know the flag.
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    for (int fd = first; (rlim_t)fd < limit.rlim_cur; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 // Only async-signal-safe calls: other threads of the parent may have held locks at the fork.
 static void child(const struct roost_spawn_request *request, int report) {
     reset_signals();
@@ -61,7 +71,7 @@ static void child(const struct roost_spawn_request *request, int report) {
     for (size_t i = 0; i < request->descriptor_count; i++) {
         if (dup2(moved[i], (int)i) < 0) fail(report, STEP_DUP2);
     }
-    syscall(SYS_close_range, (unsigned)request->descriptor_count, ~0U, CLOSE_RANGE_CLOEXEC);
+    mark_close_on_exec((int)request->descriptor_count);
     if (request->drop_privileges) {
         if (setgroups(request->group_count, request->groups) < 0) fail(report, STEP_SETGROUPS);
         if (setresgid(request->gid, request->gid, request->gid) < 0) fail(report, STEP_SETGID);
