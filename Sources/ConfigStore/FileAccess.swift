@@ -9,9 +9,15 @@ package enum FileAccess {
     /// The largest file read into memory, in bytes: configurations take some ten thousand.
     package static let sizeLimit = 256 << 20
 
-    /// Reads a whole file.
-    package static func read(_ path: String, limit: Int = sizeLimit) throws(StoreError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    /// Reads a whole regular file.
+    ///
+    /// - Parameter followingLinks: false where an untrusted user owns the folder, and a link could lead to a file that
+    ///   the user cannot read.
+    package static func read(
+        _ path: String, limit: Int = sizeLimit, followingLinks: Bool = true
+    ) throws(StoreError) -> [UInt8] {
+        // Without O_NONBLOCK a pipe in the file's place would keep us waiting for ever.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followingLinks ? 0 : O_NOFOLLOW))
         guard descriptor >= 0 else { throw systemError("cannot open \(path)") }
         defer { close(descriptor) }
         var status = stat()

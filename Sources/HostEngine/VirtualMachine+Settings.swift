@@ -14,7 +14,8 @@ extension VirtualMachine {
                 .invalidState,
                 cycle.state == .broken
                     ? "cannot \(what) \(name), which is broken: \(cycle.reason ?? "")"
-                    : "cannot \(what) \(name) while it is \(cycle.state.rawValue): stop it first")
+                    : "cannot \(what) \(name) while it is \(cycle.state.rawValue): stop it first"
+            )
         }
     }
 
@@ -43,28 +44,38 @@ extension VirtualMachine {
         }
         let adapters = await networkAdapters(configuration, withAddresses: true)
         return VirtualMachineDetail(
-            summary: summary, notes: configuration.notes, configurationFile: path,
+            summary: summary,
+            notes: configuration.notes,
+            configurationFile: path,
             created: configuration.creationTime.map { timestamp($0.unixSeconds) },
             automaticStartAction: .init(configuration.automaticStartAction),
             automaticStartDelaySeconds: Int(configuration.automaticStartDelay.components.seconds),
             automaticStopAction: .init(configuration.automaticStopAction),
             checkpointType: .init(configuration.checkpointType),
-            drives: drives(configuration), networkAdapters: adapters,
+            drives: drives(configuration),
+            networkAdapters: adapters,
             freeNetworkAdapterSlots: configuration.generation == .two
                 ? max(0, MachineArguments.networkAdapterSlots - configuration.networkAdapters.count) : nil,
             firmware: try await firmwareInfo(configuration),
             integrationServices: Dictionary(
-                uniqueKeysWithValues: configuration.integrationServices.map { ($0.key.name, $0.value) }),
-            runtime: runtime())
+                uniqueKeysWithValues: configuration.integrationServices.map { ($0.key.name, $0.value) }
+            ),
+            runtime: runtime()
+        )
     }
 
     private func runtime() -> RuntimeInfo? {
         guard let machine else { return nil }
         return RuntimeInfo(
-            processID: Int(machine.process.identity.processID), qemuVersion: machine.version.description,
-            machineType: record.machineType, accelerator: record.accelerator, processorModel: record.processorModel,
-            guestAgentConnected: isAgentOpen, vncSocket: machine.folder.vncSocket,
-            serialSocket: machine.folder.serialSocket)
+            processID: Int(machine.process.identity.processID),
+            qemuVersion: machine.version.description,
+            machineType: record.machineType,
+            accelerator: record.accelerator,
+            processorModel: record.processorModel,
+            guestAgentConnected: isAgentOpen,
+            vncSocket: machine.folder.vncSocket,
+            serialSocket: machine.folder.serialSocket
+        )
     }
 
     /// Changes settings; what the guest sees only at a start needs the machine off.
@@ -123,7 +134,8 @@ extension VirtualMachine {
     }
 
     private func networkAdapters(
-        _ configuration: VirtualMachineConfiguration, withAddresses: Bool
+        _ configuration: VirtualMachineConfiguration,
+        withAddresses: Bool
     ) async -> [NetworkAdapterInfo] {
         let addresses = withAddresses ? await guestAddresses() : [:]
         var result: [NetworkAdapterInfo] = []
@@ -132,9 +144,14 @@ extension VirtualMachine {
             if adapter.isConnected, let id = adapter.switchID { switchName = await host.switches.name(of: id) }
             result.append(
                 NetworkAdapterInfo(
-                    id: adapter.id, virtualMachine: name, name: adapter.name,
-                    macAddress: adapter.macAddress?.description, switchName: switchName,
-                    addresses: adapter.macAddress.flatMap { addresses[$0.colonSeparated] } ?? []))
+                    id: adapter.id,
+                    virtualMachine: name,
+                    name: adapter.name,
+                    macAddress: adapter.macAddress?.description,
+                    switchName: switchName,
+                    addresses: adapter.macAddress.flatMap { addresses[$0.colonSeparated] } ?? []
+                )
+            )
         }
         return result
     }
@@ -143,7 +160,9 @@ extension VirtualMachine {
     private func guestAddresses() async -> [String: [String]] {
         guard isAgentOpen, services[.keyValuePairExchange] ?? true, let agent = machine?.agent,
             let interfaces = try? await agent.execute(
-                GuestAgentCommands.NetworkGetInterfaces(), deadline: .seconds(2))
+                GuestAgentCommands.NetworkGetInterfaces(),
+                deadline: .seconds(2)
+            )
         else { return [:] }
         var result: [String: [String]] = [:]
         for interface in interfaces {
@@ -166,7 +185,7 @@ extension VirtualMachine {
             let path = machine.folder.screenshot
             return try await onDisk {
                 defer { try? FileAccess.remove(path) }
-                return try PNGImage.converted(try FileAccess.read(path, limit: 64 << 20))
+                return try PNGImage.converted(try FileAccess.read(path, limit: 64 << 20, followingLinks: false))
             }
         }
     }

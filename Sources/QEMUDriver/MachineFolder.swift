@@ -41,25 +41,11 @@ package struct MachineFolder: Sendable, Hashable {
 
     /// The last lines that QEMU wrote, at most 2 KiB of them; nil when it wrote none.
     package func lastWords() -> String? {
-        guard let bytes = readSmallFile(log, limit: 1 << 20) else { return nil }
-        let lines = String(decoding: bytes.suffix(2048), as: UTF8.self).split(separator: "\n")
-        let words = lines.suffix(4).map { line -> Substring in
+        guard let bytes = readTail(log, limit: 2048) else { return nil }
+        let words = String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(4).map { line -> Substring in
             // The time stamp and the program's name in front of each line say nothing new.
-            guard let colon = line.range(of: "qemu-system-x86_64: ") else { return line }
-            return line[colon.upperBound...]
+            line.firstRange(of: "qemu-system-x86_64: ").map { line[$0.upperBound...] } ?? line
         }
         return words.isEmpty ? nil : words.joined(separator: "; ")
-    }
-}
-
-extension Substring {
-    fileprivate func range(of text: String) -> Range<Substring.Index>? {
-        guard !text.isEmpty else { return nil }
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
     }
 }

@@ -21,6 +21,22 @@ package func readSmallFile(_ path: String, limit: Int = 65536) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
+    return readAll(descriptor, limit: limit)
+}
+
+/// Reads the last bytes of a file in a folder that an untrusted user owns; nil when it is not a regular file.
+package func readTail(_ path: String, limit: Int) -> [UInt8]? {
+    // A link would lead to a file that the user cannot read, and a pipe would keep us waiting.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    if status.st_size > limit, lseek(descriptor, status.st_size - limit, SEEK_SET) < 0 { return nil }
+    return readAll(descriptor, limit: limit)
+}
+
+private func readAll(_ descriptor: Int32, limit: Int) -> [UInt8]? {
     var contents: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16384)
     while contents.count < limit {
