@@ -6,10 +6,16 @@ import Synchronization
 ///
 /// The guest is not trusted: whatever it sends costs it its own commands and nothing else.
 package final class GuestAgentConnection: Sendable {
+    private struct Waiter {
+        var continuation: CheckedContinuation<JSONValue, any Error>
+        var timeout: Scheduled<Void>
+    }
+
+    // Changed on the channel's event loop alone, so that what is sent leaves in the order in which it was decided.
     private struct State {
         var session: GuestAgentSession
         var channel: (any Channel)?
-        var waiters: [GuestAgentSession.RequestID: CheckedContinuation<JSONValue, any Error>] = [:]
+        var waiters: [GuestAgentSession.RequestID: Waiter] = [:]
     }
 
     private let state: Mutex<State>
@@ -23,12 +29,13 @@ package final class GuestAgentConnection: Sendable {
         let connection = GuestAgentConnection()
         _ = try await connectSocket(path: path, group: group) { channel in
             connection.state.withLock { $0.channel = channel }
+        } onOpen: {
+            connection.perform(connection.state.withLock { $0.session.connect() })
         } onBytes: { bytes in
             connection.perform(connection.state.withLock { $0.session.receive(bytes) })
         } onClose: {
             connection.perform(connection.state.withLock { $0.session.disconnect() })
         }
-        connection.perform(connection.state.withLock { $0.session.connect() })
         return connection
     }
 
@@ -38,9 +45,11 @@ package final class GuestAgentConnection: Sendable {
     package func execute<Command: GuestAgentCommand>(
         _ command: Command, deadline: Duration = .seconds(5)
     ) async throws -> Command.Response {
-        let value = try await withCheckedThrowingContinuation {
-            (continuation: CheckedContinuation<JSONValue, any Error>) in
-            send(command, deadline: deadline, continuation)
+        guard let channel = state.withLock({ $0.channel }) else {
+            throw QMPError(.closed, "the guest agent's channel is not open", command: Command.name)
+        }
+        let value = try await withCheckedThrowingContinuation { continuation in
+            channel.eventLoop.execute { self.send(command, deadline: deadline, on: channel, continuation) }
         }
         return try Command.response(from: value)
     }
@@ -52,26 +61,18 @@ package final class GuestAgentConnection: Sendable {
     }
 
     private func send<Command: GuestAgentCommand>(
-        _ command: Command, deadline: Duration, _ continuation: CheckedContinuation<JSONValue, any Error>
+        _ command: Command, deadline: Duration, on channel: any Channel,
+        _ continuation: CheckedContinuation<JSONValue, any Error>
     ) {
-        let outcome: Result<((any Channel)?, GuestAgentSession.RequestID, [GuestAgentSession.Action]), QMPError> =
-            state.withLock { state in
-                do throws(QMPError) {
-                    let (id, actions) = try state.session.execute(command)
-                    state.waiters[id] = continuation
-                    return .success((state.channel, id, actions))
-                } catch {
-                    return .failure(error)
-                }
-            }
-        switch outcome {
-        case .failure(let error):
-            continuation.resume(throwing: error)
-        case .success((let channel, let id, let actions)):
-            _ = channel?.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
+        do throws(QMPError) {
+            let (id, actions) = try state.withLock { (state) throws(QMPError) in try state.session.execute(command) }
+            let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
                 self.perform(self.state.withLock { $0.session.abandon(id) })
             }
+            state.withLock { $0.waiters[id] = Waiter(continuation: continuation, timeout: timeout) }
             perform(actions)
+        } catch {
+            continuation.resume(throwing: error)
         }
     }
 
@@ -82,7 +83,8 @@ package final class GuestAgentConnection: Sendable {
                 state.withLock { $0.channel }?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
             case .completed(let id, let result):
                 let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
-                waiter?.resume(with: result)
+                waiter?.timeout.cancel()
+                waiter?.continuation.resume(with: result)
             case .synchronized, .ignored:
                 break
             }

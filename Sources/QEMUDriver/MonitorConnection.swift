@@ -6,10 +6,16 @@ import Synchronization
 ///
 /// Commands may be executed from any task; events come in order through ``events``, which ends when the connection does.
 package final class MonitorConnection: Sendable {
+    private struct Waiter {
+        var continuation: CheckedContinuation<JSONValue, any Error>
+        var timeout: Scheduled<Void>
+    }
+
+    // Changed on the channel's event loop, but for the wait for the greeting.
     private struct State {
         var session: QMPSession
         var channel: (any Channel)?
-        var waiters: [QMPSession.RequestID: CheckedContinuation<JSONValue, any Error>] = [:]
+        var waiters: [QMPSession.RequestID: Waiter] = [:]
         var greetingWaiter: CheckedContinuation<QMPGreeting, any Error>?
         var greeting: Result<QMPGreeting, QMPError>?
     }
@@ -68,9 +74,11 @@ package final class MonitorConnection: Sendable {
     package func execute<Command: QMPCommand>(
         _ command: Command, deadline: Duration = .seconds(30)
     ) async throws -> Command.Response {
-        let value = try await withCheckedThrowingContinuation {
-            (continuation: CheckedContinuation<JSONValue, any Error>) in
-            send(command, deadline: deadline, continuation)
+        guard let channel = state.withLock({ $0.channel }) else {
+            throw QMPError(.closed, "the monitor is not connected", command: Command.name)
+        }
+        let value = try await withCheckedThrowingContinuation { continuation in
+            channel.eventLoop.execute { self.send(command, deadline: deadline, on: channel, continuation) }
         }
         return try Command.response(from: value)
     }
@@ -82,29 +90,17 @@ package final class MonitorConnection: Sendable {
     }
 
     private func send<Command: QMPCommand>(
-        _ command: Command, deadline: Duration, _ continuation: CheckedContinuation<JSONValue, any Error>
+        _ command: Command, deadline: Duration, on channel: any Channel,
+        _ continuation: CheckedContinuation<JSONValue, any Error>
     ) {
-        let outcome: Result<(any Channel, QMPSession.Request), QMPError> = state.withLock { state in
-            guard let channel = state.channel else {
-                return .failure(QMPError(.closed, "the monitor is not connected", command: Command.name))
-            }
-            do throws(QMPError) {
-                let request = try state.session.execute(command)
-                state.waiters[request.id] = continuation
-                return .success((channel, request))
-            } catch {
-                return .failure(error)
-            }
-        }
-        switch outcome {
-        case .failure(let error):
-            continuation.resume(throwing: error)
-        case .success((let channel, let request)):
+        do throws(QMPError) {
+            let request = try state.withLock { (state) throws(QMPError) in try state.session.execute(command) }
             let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(deadline)) { self.abandon(request.id) }
-            channel.writeAndFlush(ByteBuffer(bytes: request.bytes)).whenFailure { _ in
-                timeout.cancel()
-                channel.close(promise: nil)
-            }
+            state.withLock { $0.waiters[request.id] = Waiter(continuation: continuation, timeout: timeout) }
+            // A write that fails closes the channel, which fails what waits.
+            channel.writeAndFlush(ByteBuffer(bytes: request.bytes)).whenFailure { _ in channel.close(promise: nil) }
+        } catch {
+            continuation.resume(throwing: error)
         }
     }
 
@@ -142,7 +138,8 @@ package final class MonitorConnection: Sendable {
                 settleGreeting(.success(greeting))
             case .completed(let id, let result):
                 let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
-                waiter?.resume(with: result)
+                waiter?.timeout.cancel()
+                waiter?.continuation.resume(with: result)
             case .event(let event):
                 eventContinuation.yield(event)
             case .ignoredReply:

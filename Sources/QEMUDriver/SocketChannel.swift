@@ -5,12 +5,21 @@ import NIOPosix
 final class SocketHandler: ChannelInboundHandler, Sendable {
     typealias InboundIn = ByteBuffer
 
+    private let onOpen: @Sendable () -> Void
     private let onBytes: @Sendable ([UInt8]) -> Void
     private let onClose: @Sendable () -> Void
 
-    init(onBytes: @escaping @Sendable ([UInt8]) -> Void, onClose: @escaping @Sendable () -> Void) {
+    init(
+        onOpen: @escaping @Sendable () -> Void, onBytes: @escaping @Sendable ([UInt8]) -> Void,
+        onClose: @escaping @Sendable () -> Void
+    ) {
+        self.onOpen = onOpen
         self.onBytes = onBytes
         self.onClose = onClose
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        onOpen()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -28,12 +37,13 @@ final class SocketHandler: ChannelInboundHandler, Sendable {
 
 /// Connects to a Unix socket.
 ///
-/// `onChannel` is called before anything is received: an answer to the first bytes needs the channel already.
+/// `onChannel` is called before anything is received: an answer to the first bytes needs the channel already. `onOpen`
+/// is called next, and `onClose` last, once.
 ///
 /// - Throws: `EngineError` `.notFound` when nobody listens there.
 func connectSocket(
     path: String, group: any EventLoopGroup, onChannel: @escaping @Sendable (any Channel) -> Void,
-    onBytes: @escaping @Sendable ([UInt8]) -> Void,
+    onOpen: @escaping @Sendable () -> Void = {}, onBytes: @escaping @Sendable ([UInt8]) -> Void,
     onClose: @escaping @Sendable () -> Void
 ) async throws -> any Channel {
     do {
@@ -42,7 +52,8 @@ func connectSocket(
             .channelInitializer { channel in
                 onChannel(channel)
                 return channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(SocketHandler(onBytes: onBytes, onClose: onClose))
+                    try channel.pipeline.syncOperations.addHandler(
+                        SocketHandler(onOpen: onOpen, onBytes: onBytes, onClose: onClose))
                 }
             }
             .connect(unixDomainSocketPath: path).get()
