@@ -1,6 +1,5 @@
 import CRoostLinux
 import Dispatch
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -32,25 +31,28 @@ package final class ProcessWatch: Sendable {
 
     /// Calls `onEnd` once, on an internal queue, when the process has ended.
     package init(_ process: SpawnedProcess, onEnd: @escaping @Sendable (ProcessEnd) -> Void) {
+        source = Self.follow(process, onEnd: onEnd)
+    }
+
+    /// Starts following; the source keeps itself until the process has ended or it is cancelled.
+    @discardableResult
+    fileprivate static func follow(
+        _ process: SpawnedProcess, onEnd: @escaping @Sendable (ProcessEnd) -> Void
+    ) -> any DispatchSourceRead {
         let pidfd = process.pidfd
-        let source = DispatchSource.makeReadSource(fileDescriptor: pidfd.number, queue: Self.queue)
-        self.source = source
         // SAFETY: as above.
-        nonisolated(unsafe) let held = source
-        let ended = Mutex(false)
+        nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: pidfd.number, queue: queue)
         source.setEventHandler {
             guard let end = reap(pidfd.number) else { return }
-            let first = ended.withLock { flag in
-                defer { flag = true }
-                return !flag
-            }
-            // A pidfd stays readable; cancelling also lets go of this handler and so of the source itself.
-            held.cancel()
-            if first { onEnd(end) }
+            // A pidfd stays readable; cancelling also lets go of this handler and so of the source itself. Handlers run
+            // one after the other, and none after this.
+            source.cancel()
+            onEnd(end)
         }
         // The handler keeps the descriptor open until the source has let go of it.
         source.setCancelHandler { withExtendedLifetime(pidfd) {} }
         source.activate()
+        return source
     }
 
     /// Stops following; `onEnd` is not called any more once a call under way has returned.
@@ -70,16 +72,11 @@ private func reap(_ pidfd: Int32) -> ProcessEnd? {
 }
 
 extension SpawnedProcess {
-    /// Waits for the end; a cancelled task stops waiting and gets nil.
-    package func end() async -> ProcessEnd? {
-        let (stream, continuation) = AsyncStream.makeStream(of: ProcessEnd.self)
-        let watch = ProcessWatch(self) { end in
-            continuation.yield(end)
-            continuation.finish()
+    /// Waits for the end, in a cancelled task too, so that a child is always reaped.
+    package func end() async -> ProcessEnd {
+        await withCheckedContinuation { continuation in
+            ProcessWatch.follow(self) { continuation.resume(returning: $0) }
         }
-        defer { withExtendedLifetime(watch) {} }
-        for await end in stream { return end }
-        return nil
     }
 
     /// Sends a signal; returns false when the process is gone.

@@ -54,13 +54,13 @@ package struct RunningMachine: Sendable {
         let process = try start(request)
         onSpawn(process)
         do {
-            return try await connect(to: process, folder: folder, group: group, deadline: request.deadline)
+            return try await connect(to: { process }, folder: folder, group: group, deadline: request.deadline)
         } catch {
             process.signal(SIGKILL)
             let end = await process.end()
             throw EngineError(
                 (error as? EngineError)?.code == .timeout ? .timeout : .failed,
-                "QEMU did not start (\(end.map(\.description) ?? "killed"))",
+                "QEMU did not start (\(end))",
                 cause: folder.lastWords() ?? "\(error)")
         }
     }
@@ -71,13 +71,9 @@ package struct RunningMachine: Sendable {
         let agent = try listenOnUnixSocket(folder.agentSocket)
         let serial = try listenOnUnixSocket(folder.serialSocket)
         let plan = request.plan(3, 4, 5)
-        let logNumber = open(folder.log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
-        guard logNumber >= 0, nothing >= 0 else {
-            throw EngineError(.failed, "cannot open \(folder.log)", cause: systemErrorText(errno))
-        }
-        let log = OwnedDescriptor(logNumber)
-        let null = OwnedDescriptor(nothing)
+        // The folder belongs to QEMU's user, so what lies there is not followed elsewhere.
+        let log = try openFile(folder.log, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        let null = try openFile("/dev/null", O_RDWR)
         let owned = [null, log, log, monitor, agent, serial] + request.descriptors
         defer { withExtendedLifetime(owned) {} }
         return try spawn(
@@ -88,20 +84,37 @@ package struct RunningMachine: Sendable {
                 directory: folder.path, descriptors: owned.map(\.number), user: request.user))
     }
 
+    private static func openFile(_ path: String, _ flags: Int32) throws(EngineError) -> OwnedDescriptor {
+        let number = open(path, flags | O_CLOEXEC, 0o600)
+        guard number >= 0 else { throw EngineError(.failed, "cannot open \(path)", cause: systemErrorText(errno)) }
+        return OwnedDescriptor(number)
+    }
+
     /// Connects to a QEMU that runs.
+    ///
+    /// - Parameter find: Names its process once the monitor has answered; only then is it sure that the program runs,
+    ///   and its arguments can be looked at.
+    /// - Throws: `EngineError` `.notFound` when nobody listens or the process is not found, `.timeout`, `.failed`.
     package static func connect(
-        to process: SpawnedProcess, folder: MachineFolder, group: any EventLoopGroup, deadline: Duration
+        to find: @Sendable () -> SpawnedProcess?, folder: MachineFolder, group: any EventLoopGroup, deadline: Duration
     ) async throws -> RunningMachine {
         let (monitor, greeting) = try await MonitorConnection.connect(
             path: folder.monitorSocket, group: group, deadline: deadline)
+        var agent: GuestAgentConnection?
         do {
-            let agent = try await GuestAgentConnection.connect(path: folder.agentSocket, group: group)
+            let agentChannel = try await GuestAgentConnection.connect(path: folder.agentSocket, group: group)
+            agent = agentChannel
             let console = try await SerialConsole.connect(path: folder.serialSocket, group: group)
+            guard let process = find() else {
+                console.close()
+                throw EngineError(.notFound, "no process belongs to the sockets in \(folder.path)")
+            }
             return RunningMachine(
-                process: process, monitor: monitor, agent: agent, console: console, folder: folder,
+                process: process, monitor: monitor, agent: agentChannel, console: console, folder: folder,
                 version: QEMUVersion(greeting.version))
         } catch {
             monitor.close()
+            agent?.close()
             throw error
         }
     }

@@ -60,25 +60,23 @@ package struct Tool: Sendable {
         guard roost_pipe(&standardInput) == 0, roost_pipe(&standardOutput) == 0,
             roost_pipe(&standardError) == 0
         else {
+            let cause = systemErrorText(errno)
             for number in standardInput + standardOutput + standardError where number >= 0 { close(number) }
-            throw EngineError(.insufficientResources, "cannot make a pipe", cause: systemErrorText(errno))
+            throw EngineError(.insufficientResources, "cannot make a pipe to \(path)", cause: cause)
         }
         let output = PipeCollector(descriptor: standardOutput[0], limit: 64 << 20, onData: onOutput)
         let errors = PipeCollector(descriptor: standardError[0], limit: 64 << 10, onData: nil)
         let request = SpawnRequest(
             path: path, arguments: arguments, environment: environment, directory: "/",
             descriptors: [standardInput[0], standardOutput[1], standardError[1]], user: user)
-        defer { close(standardInput[1]) }
         let process: SpawnedProcess
         do {
-            defer { for number in [standardInput[0], standardOutput[1], standardError[1]] { close(number) } }
+            defer { for number in standardInput + [standardOutput[1], standardError[1]] { close(number) } }
+            // Far below a pipe's capacity (64 KiB), so that writing before there is a reader does not block.
+            precondition(input.count < 32768)
+            _ = input.withUnsafeBytes { write(standardInput[1], $0.baseAddress, $0.count) }
             process = try spawn(request)
         }
-        // The inputs used here are far below a pipe's capacity (64 KiB), so that this cannot block.
-        precondition(input.count < 32768)
-        signal(SIGPIPE, SIG_IGN)
-        _ = input.withUnsafeBytes { write(standardInput[1], $0.baseAddress, $0.count) }
-        if !input.isEmpty { close(standardInput[1]); standardInput[1] = -1 }
 
         let timer = DispatchSource.makeTimerSource()
         let timedOut = Mutex(false)
@@ -91,7 +89,7 @@ package struct Tool: Sendable {
         defer { timer.cancel() }
         let end = await withTaskCancellationHandler {
             // Killed on cancellation, so that this ends soon in any case.
-            await Task { await process.end() }.value
+            await process.end()
         } onCancel: {
             process.signal(SIGKILL)
         }
@@ -101,7 +99,7 @@ package struct Tool: Sendable {
         if Task.isCancelled { throw EngineError(.cancelled, "\(path) was cancelled") }
         let errorBytes = await errors.finish()
         return ToolResult(
-            end: end ?? .unknown, output: await output.finish(),
+            end: end, output: await output.finish(),
             errors: String(decoding: errorBytes, as: UTF8.self))
     }
 }
