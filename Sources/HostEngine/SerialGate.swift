@@ -42,6 +42,16 @@ package final class SerialGate: Sendable {
 }
 
 /// Runs what blocks on the disk on a thread that may, so that no task's thread waits.
-package func onDisk<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-    try await NIOThreadPool.singleton.runIfActive(body)
+///
+/// A cancelled task's work is done all the same: cleaning up after a cancellation goes through here too.
+package func onDisk<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
+    try await withCheckedThrowingContinuation { continuation in
+        NIOThreadPool.singleton.submit { state in
+            switch state {
+            case .active: continuation.resume(with: Result(catching: body))
+            // Only a pool that is shut down says so, and the singleton never is.
+            case .cancelled: continuation.resume(throwing: CancellationError())
+            }
+        }
+    }
 }
