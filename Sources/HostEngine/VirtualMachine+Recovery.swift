@@ -7,7 +7,7 @@ import RoostPrimitives
 import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension VirtualMachine {
@@ -27,11 +27,11 @@ extension VirtualMachine {
             }
             record = stored
         } catch {
-            // The next start writes a new record; the damaged one is kept beside it.
+            // Its QEMU may run all the same: it is looked for as after a start that was cut off. Whatever is found is
+            // recorded anew, and the damaged file is kept beside it.
             host.log.error("cannot read the run record", metadata: ["machine": "\(name)", "error": "\(error)"])
-            handle(.found(.off, reason: "its run record was damaged: \(error)"))
-            updateRoster()
-            return false
+            record = RunRecord(phase: .starting)
+            record.bootID = host.bootID
         }
         defer { updateRoster() }
         switch record.phase {
@@ -57,52 +57,56 @@ extension VirtualMachine {
             processID: record.processID, startTicks: record.startTicks, bootID: record.bootID)
         let known = record.processID > 0 ? SpawnedProcess.find(identity) : nil
         if record.processID > 0 && known == nil { return processIsGone(folder) }
+        let (id, user) = (id, host.user)
+        let find: @Sendable () -> SpawnedProcess? = {
+            known ?? RunningMachine.findUnrecorded(folder: folder, uuid: id.lowercased, user: user)
+        }
         do {
-            // The greeting says that there is a QEMU; only then is it looked for.
-            let placeholder = known ?? SpawnedProcess(identity: identity, pidfd: OwnedDescriptor(dup(0)))
-            var machine = try await RunningMachine.connect(
-                to: placeholder, folder: folder, group: host.group, deadline: .seconds(5))
-            guard
-                let process = known
-                    ?? RunningMachine.findUnrecorded(folder: folder, uuid: id.lowercased, user: host.user)
-            else {
-                machine.disconnect()
-                return processIsGone(folder)
-            }
-            machine.process = process
-            try await resume(machine)
+            try await resume(
+                try await RunningMachine.connect(
+                    to: find, folder: folder, group: host.group, deadline: .seconds(5)))
         } catch {
-            if let known {
-                // It exists but does not answer: the user decides, as only the user knows what it is worth.
-                host.log.error("QEMU does not answer", metadata: ["machine": "\(name)", "error": "\(error)"])
-                silentProcess = known
-                let process = known.identity.processID
-                handle(
-                    .found(
-                        .broken,
-                        reason: "its QEMU (process \(process)) does not answer; 'roost vm stop --turn-off' ends it"))
-            } else {
-                processIsGone(folder)
-            }
+            guard let process = find() else { return processIsGone(folder) }
+            host.log.error("QEMU does not answer", metadata: ["machine": "\(name)", "error": "\(error)"])
+            machine?.disconnect()
+            machine = nil
+            attach(orphan: process)
+            handle(
+                .found(
+                    .paused,
+                    reason: "its QEMU (process \(process.identity.processID)) does not answer: turn it off to end it"))
         }
     }
 
     private func resume(_ machine: RunningMachine) async throws {
-        let status = try await machine.monitor.execute(QMPCommands.QueryStatus())
         var running = record
         running.phase = record.phase == .starting ? .running : record.phase
         running.processID = machine.process.identity.processID
         running.startTicks = machine.process.identity.startTicks
-        if running != record { try await writeDurably(running) }
-        // Without a readable configuration the defaults hold: every service is offered.
-        services = (try? await load().integrationServices) ?? [:]
-        attach(machine)
-        isAgentOpen = await agentIsOpen(machine)
+        do {
+            if running != record { try await writeDurably(running) }
+            var status = try await machine.monitor.execute(QMPCommands.QueryStatus())
+            if status.state.rawValue == "prelaunch" {
+                // The start was cut off before the guest ran: finish it.
+                try await machine.monitor.execute(QMPCommands.Continue())
+                status = try await machine.monitor.execute(QMPCommands.QueryStatus())
+            }
+            // Without a readable configuration the defaults hold: every service is offered.
+            services = (try? await load().integrationServices) ?? [:]
+            let isOpen = await agentIsOpen(machine)
+            // No await from here on: what happens to QEMU waits in its events until the state is known.
+            attach(machine)
+            isAgentOpen = isOpen
+            found(status)
+        } catch {
+            machine.disconnect()
+            throw error
+        }
+        await noteStarted()
+    }
+
+    private func found(_ status: QMPCommands.QueryStatus.Response) {
         switch status.state.rawValue {
-        case "prelaunch":
-            // The start was cut off before the guest ran: finish it.
-            try await machine.monitor.execute(QMPCommands.Continue())
-            handle(.found(.running, reason: nil))
         case "shutdown":
             handle(.found(.running, reason: nil))
             handle(.guestTurnedOff)
@@ -125,15 +129,6 @@ extension VirtualMachine {
         // Without an answer the agent counts as silent; it reports itself when it opens its end.
         let devices = try? await machine.monitor.execute(QMPCommands.QueryChardev())
         return devices?.first { $0.label == "agent" }?.isFrontendOpen ?? false
-    }
-
-    /// Ends a QEMU that does not answer.
-    func endSilentProcess(_ process: SpawnedProcess) async {
-        process.signal(SIGKILL)
-        _ = await process.end()
-        silentProcess = nil
-        host.folder(id.uppercased).remove()
-        settle(.off, reason: nil)
     }
 
     private func processIsGone(_ folder: MachineFolder) {

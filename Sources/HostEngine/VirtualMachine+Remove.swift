@@ -6,7 +6,7 @@ import RoostPrimitives
 import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension VirtualMachine {
@@ -17,6 +17,8 @@ extension VirtualMachine {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
         if cycle.state == .broken { return try await removeBroken() }
         try requireOff("remove")
+        // A record written behind the removal would bring its file back.
+        await finishRecordWrites()
         let configuration = try await load()
         try requireOff("remove")
         isRemoved = true

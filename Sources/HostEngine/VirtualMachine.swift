@@ -20,6 +20,8 @@ package actor VirtualMachine {
     var cycle: LifeCycle
     var summary: ConfigurationSummary?
     var machine: RunningMachine?
+    /// A QEMU that exists but does not answer; all that can be done with it is to end it.
+    var orphan: SpawnedProcess?
     var record = RunRecord(phase: .off)
     /// Whether the guest agent has opened its end of the channel.
     var isAgentOpen = false
@@ -28,8 +30,6 @@ package actor VirtualMachine {
     /// Set once the machine is deleted: nothing starts any more.
     var isRemoved = false
     var launching: LaunchControl?
-    /// A QEMU of an earlier roostd that does not answer.
-    var silentProcess: SpawnedProcess?
     /// The integration services that the configuration offered when the machine started.
     var services: [IntegrationService: Bool] = [:]
 
@@ -68,10 +68,17 @@ package actor VirtualMachine {
         cycle.name = name
         host.roster.set(
             VirtualMachineSummary(
-                id: id, name: name, state: cycle.state, generation: summary?.generation.rawValue,
-                version: summary?.version.description, memoryMiB: summary?.memoryStartupMiB,
-                processors: summary?.processorCount, reason: cycle.reason),
-            startedAt: machine == nil ? nil : record.startedAt)
+                id: id,
+                name: name,
+                state: cycle.state,
+                generation: summary?.generation.rawValue,
+                version: summary?.version.description,
+                memoryMiB: summary?.memoryStartupMiB,
+                processors: summary?.processorCount,
+                reason: cycle.reason
+            ),
+            startedAt: machine == nil ? nil : record.startedAt
+        )
     }
 
     /// Carries out a command and waits until the machine is in the state asked for.
@@ -79,7 +86,6 @@ package actor VirtualMachine {
     /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
-        if let silentProcess, case .stop(turnOff: true, _) = command { return await endSilentProcess(silentProcess) }
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -118,16 +124,30 @@ package actor VirtualMachine {
     private func publish() {
         updateRoster()
         host.events.publish(
-            "vm.state", virtualMachine: id, subject: name, state: cycle.state,
-            message: "\(name) is \(cycle.state.rawValue)" + (cycle.reason.map { ": \($0)" } ?? ""))
+            "vm.state",
+            virtualMachine: id,
+            subject: name,
+            state: cycle.state,
+            message: "\(name) is \(cycle.state.rawValue)" + (cycle.reason.map { ": \($0)" } ?? "")
+        )
+        if cycle.state == .off && record.phase == .crashed {
+            // Somebody has seen the crash and put it away.
+            var off = record
+            off.phase = .off
+            off.reason = ""
+            write(off)
+        }
         host.log.info(
-            "virtual machine state", metadata: ["machine": "\(name)", "state": "\(cycle.state.rawValue)"])
+            "virtual machine state",
+            metadata: ["machine": "\(name)", "state": "\(cycle.state.rawValue)"]
+        )
     }
 
     private func armGrace(_ seconds: Int) {
         graceTask = Task {
-            // Cancelled means disarmed.
-            guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+            try? await Task.sleep(for: .seconds(seconds))
+            // Asked here, on the actor: a task that had slept enough may have been disarmed before it came to run.
+            guard !Task.isCancelled else { return }
             requestTask?.cancel()
             handle(.graceElapsed)
         }
@@ -169,16 +189,32 @@ package actor VirtualMachine {
     }
 
     /// Takes over a QEMU: follows its process and its events.
+    ///
+    /// Tell the life cycle of it before anything else is awaited, or what happens meanwhile is lost.
     func attach(_ machine: RunningMachine) {
         self.machine = machine
         isAgentOpen = false
         blockError = nil
-        watch = ProcessWatch(machine.process) { end in
+        follow(machine.process)
+        eventTask = Task {
+            for await event in machine.monitor.events {
+                // An event of a QEMU that has ended must not reach its successor.
+                guard !Task.isCancelled else { return }
+                self.monitorReported(event)
+            }
+        }
+    }
+
+    private func follow(_ process: SpawnedProcess) {
+        watch = ProcessWatch(process) { end in
             Task { await self.processEnded(end) }
         }
-        eventTask = Task {
-            for await event in machine.monitor.events { self.monitorReported(event) }
-        }
+    }
+
+    /// Keeps an eye on a QEMU that does not answer.
+    func attach(orphan process: SpawnedProcess) {
+        orphan = process
+        follow(process)
     }
 
     private func monitorReported(_ event: QMPEvent) {
@@ -203,20 +239,22 @@ package actor VirtualMachine {
     }
 
     private func processEnded(_ end: ProcessEnd) {
-        guard let machine else { return }
-        let words = machine.folder.lastWords().map { ": \($0)" } ?? ""
+        guard machine != nil || orphan != nil else { return }
+        let folder = host.folder(id.uppercased)
+        let words = folder.lastWords().map { ": \($0)" } ?? ""
         let reason = "QEMU ended with \(end)\(words)"
         watch = nil
         eventTask?.cancel()
-        machine.disconnect()
-        self.machine = nil
+        machine?.disconnect()
+        machine = nil
+        orphan = nil
         isAgentOpen = false
-        let isExpected = cycle.state == .stopping
+        let isExpected = cycle.isEndExpected
         var ended = record
         ended.phase = isExpected ? .off : .crashed
         ended.reason = isExpected ? "" : reason
         write(ended)
-        machine.folder.remove(keepingLog: !isExpected)
+        folder.remove(keepingLog: !isExpected)
         handle(.ended(reason: reason))
     }
 
@@ -225,28 +263,32 @@ package actor VirtualMachine {
             launching.cancel()
             return
         }
-        guard let machine else { return }
+        guard let process = machine?.process ?? orphan else { return }
+        let monitor = machine?.monitor
         var stopping = record
         stopping.phase = .stopping
         write(stopping)
         Task {
             await lastRecordWrite?.value
-            await Self.end(machine)
+            await Self.end(process, monitor)
         }
     }
 
-    /// Ends QEMU: by `quit`, and by SIGKILL when it does not end within five seconds.
-    private static func end(_ machine: RunningMachine) async {
-        let quit = Task {
+    /// Ends QEMU: by `quit`, and by SIGKILL when it does not end within five seconds or has no monitor.
+    private static func end(_ process: SpawnedProcess, _ monitor: MonitorConnection?) async {
+        guard let monitor else {
+            process.signal(9)
+            return
+        }
+        Task {
             // A refusal is no matter: the signal follows.
-            _ = try? await machine.monitor.execute(QMPCommands.Quit(), deadline: .seconds(5))
+            _ = try? await monitor.execute(QMPCommands.Quit(), deadline: .seconds(5))
         }
         let killer = Task {
             guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
-            machine.process.signal(9)
+            process.signal(9)
         }
-        _ = await machine.process.end()
-        quit.cancel()
+        _ = await process.end()
         killer.cancel()
     }
 
@@ -263,6 +305,7 @@ package actor VirtualMachine {
                     host.log.debug("guest agent did not take the shutdown", metadata: ["machine": "\(name)"])
                 }
             }
+            if Task.isCancelled { return }
             if !isAccepted {
                 // A refusal means that QEMU is going down already.
                 _ = try? await machine.monitor.execute(QMPCommands.SystemPowerdown())
@@ -276,30 +319,33 @@ package actor VirtualMachine {
 
     /// Writes the record behind all earlier writes.
     func write(_ next: RunRecord) {
+        _ = enqueue(next)
+    }
+
+    /// Writes the record behind all earlier writes and waits until it is durable.
+    func writeDurably(_ next: RunRecord) async throws {
+        try await enqueue(next).value
+    }
+
+    /// Waits until no write is under way.
+    func finishRecordWrites() async { await lastRecordWrite?.value }
+
+    private func enqueue(_ next: RunRecord) -> Task<Void, any Error> {
         record = next
         let previous = lastRecordWrite
-        lastRecordWrite = Task {
+        let path = host.directory.runRecord(id)
+        let version = Int(summary?.version.rawValue ?? 0)
+        let write = Task {
             await previous?.value
-            await self.store(next)
-        }
-    }
-
-    /// Writes the record and waits until it is durable.
-    func writeDurably(_ next: RunRecord) async throws {
-        record = next
-        await lastRecordWrite?.value
-        let path = host.directory.runRecord(id)
-        let version = Int(summary?.version.rawValue ?? 0)
-        try await onDisk { try next.save(path, version: version) }
-    }
-
-    private func store(_ next: RunRecord) async {
-        let path = host.directory.runRecord(id)
-        let version = Int(summary?.version.rawValue ?? 0)
-        do {
             try await onDisk { try next.save(path, version: version) }
-        } catch {
-            host.log.error("cannot write the run record", metadata: ["machine": "\(name)", "error": "\(error)"])
         }
+        lastRecordWrite = Task {
+            do {
+                try await write.value
+            } catch {
+                host.log.error("cannot write the run record", metadata: ["machine": "\(name)", "error": "\(error)"])
+            }
+        }
+        return write
     }
 }
