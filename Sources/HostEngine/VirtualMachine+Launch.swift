@@ -37,7 +37,10 @@ extension VirtualMachine {
             machine.process.signal(9)
             _ = await machine.process.end()
             machine.disconnect()
-            throw error
+            let translated = APIError(translating: error)
+            throw APIError(
+                translated.code, "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
+                cause: machine.folder.lastWords() ?? translated.description)
         }
     }
 

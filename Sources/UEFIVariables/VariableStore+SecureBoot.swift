@@ -95,7 +95,8 @@ extension VariableStore {
             )
         }
         database.data = try SignatureList.serialize(trusted)
-        store[.allowedSignatures] = database
+        // A variable without data does not exist: then nothing is trusted, as wanted without certificates.
+        store[.allowedSignatures] = trusted.isEmpty ? nil : database
         store.setSecureBoot(enabled: true)
         return store
     }
@@ -148,12 +149,6 @@ extension VariableStore {
         certificates: [Certificate]
     ) throws(VariableStoreError) -> [SignatureList] {
         if template == .openSourceShieldedVM {
-            guard !certificates.isEmpty else {
-                throw VariableStoreError(
-                    .invalidArgument,
-                    "the Secure Boot template \(template.rawValue) needs at least one certificate of the owner"
-                )
-            }
             return distinct(certificates.map { SignatureList.Signature(owner: .roostSignatureOwner, data: $0.der) })
         }
         guard certificates.isEmpty else {

@@ -90,7 +90,13 @@ import Testing
         let own = [try Certificate(der: Fixture.certificate(subject: "Own"))]
         let host = try host()
         #expect(code { _ = try host.applyingTemplate(.microsoftWindows, certificates: own) } == .invalidArgument)
-        #expect(code { _ = try host.applyingTemplate(.openSourceShieldedVM) } == .invalidArgument)
+    }
+
+    @Test func withoutCertificatesTheOpenSourceTemplateTrustsNobody() throws {
+        let store = try host().applyingTemplate(.openSourceShieldedVM)
+        #expect(store[.allowedSignatures] == nil)
+        #expect(try store.secureBootState().authorities.isEmpty)
+        #expect(try store.secureBootState().isEnabled)
     }
 
     @Test func aMixtureIsNoTemplate() throws {
