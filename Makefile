@@ -80,9 +80,10 @@ fuzz: ## Feed the parsers with random bytes for FUZZ_SECONDS each
 	@scripts/fuzz
 
 .PHONY: bench
-bench: ## Measure against bare QEMU and libvirt
+bench: ## Measure the release against bare QEMU and libvirt, and write docs/benchmarks.md (root)
 	@scripts/setup bench
-	@scripts/bench
+	@$(MAKE) --no-print-directory release
+	@$(ROOST_PYTHON) scripts/bench --bin $(RELEASE_FOLDER)/release
 
 # --- Check -------------------------------------------------------------------
 
