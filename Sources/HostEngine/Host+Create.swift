@@ -155,14 +155,17 @@ extension Host {
         let directory = context.directory
         let guestState = directory.guestState(id)
         var paths = plan.ownDisk.map { [plan.folder, $0, "\($0).partial"] } ?? []
-        paths += [plan.seed, guestState].compactMap { $0 }
+        if let seed = plan.seed { paths += [seed, "\(seed).partial"] }
+        let file = directory.configuration(id, .vmcx)
+        // What is written atomically leaves a ".new" when it is cut off.
+        paths += [guestState, "\(guestState).new", "\(file).new", file]
         let made = paths
         let journal = try await onDisk { try CreationJournal(id, paths: made, in: directory) }
         do {
             try await makeDisk(plan, request, reporter)
             if let seed = plan.seed { try await makeSeed(seed, request, id) }
             let machine = VirtualMachine(
-                .readable(ConfigurationSummary(plan.configuration), path: directory.configuration(id, .vmcx)),
+                .readable(ConfigurationSummary(plan.configuration), path: file),
                 host: context)
             if plan.configuration.generation == .two, let firmware = context.installation.firmware {
                 try await machine.makeVariables(plan.configuration, firmware, path: guestState)
@@ -173,7 +176,8 @@ extension Host {
             try Task.checkCancellation()
             let store = context.store
             _ = try await onDisk { try store.create(plan.configuration) }
-            try await onDisk { try journal.finish() }
+            // The machine exists: a journal that cannot be deleted now is deleted at the next start.
+            _ = try? await onDisk { try journal.finish() }
             return machine
         } catch {
             _ = try? await onDisk { journal.undo() }
