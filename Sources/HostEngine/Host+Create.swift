@@ -51,7 +51,7 @@ extension Host {
         if request.image != nil || request.diskSizeBytes != nil {
             let path = "\(unique)/\(request.name).qcow2"
             plan.ownDisk = path
-            if let image = request.image { plan.imageFormat = try await context.images.info(image).format }
+            if let image = request.image { plan.imageFormat = try await formatOfImage(image) }
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: path))
             roost.diskFormats[path] = .qcow2
         } else if let disk = request.disk {
@@ -135,6 +135,23 @@ extension Host {
             throw APIError(.internal, "a new machine has no place for a disk")
         }
         return location
+    }
+
+    /// The format of an image that is to be copied.
+    ///
+    /// roostd reads it with its own rights, so it must not name other files: their contents would end up in the guest.
+    private func formatOfImage(_ path: String) async throws -> String {
+        let info = try await context.images.info(path)
+        guard RoostSettings.DiskFormat(rawValue: info.format) != nil else {
+            throw APIError(
+                .unsupported, "the image \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+        }
+        if let other = info.backingFile ?? info.dataFile {
+            throw APIError(
+                .unsupported,
+                "the image \(path) needs the file \(other): make one image of both with 'qemu-img convert' first")
+        }
+        return info.format
     }
 
     private func formatOfExisting(_ path: String) async throws -> RoostSettings.DiskFormat {
