@@ -6,10 +6,12 @@ import Glibc
 #endif
 
 /// Undoes the creation of a machine that was cut off: the paths that it was going to make, written before any of them.
+///
+/// The configuration is made last and deleted first, each durably: where it is, everything else is too.
 package struct CreationJournal: Sendable {
     private let path: String
 
-    /// Begins a creation that will make the given paths, none of which exists yet.
+    /// Begins a creation that will make the given paths in this order, none of which exists yet.
     package init(_ id: GUID, paths: [String], in directory: StateDirectory) throws(StoreError) {
         path = directory.creationJournal(id)
         for made in paths where access(made, F_OK) == 0 { throw StoreError(.exists, "\(made) exists already") }
@@ -20,7 +22,7 @@ package struct CreationJournal: Sendable {
     package func finish() throws(StoreError) { try FileAccess.remove(path) }
 
     /// The creation failed: deletes what it made.
-    package func undo() { Self.undo(path, keeping: nil) }
+    package func undo() { Self.undo(path) }
 
     /// Finishes or undoes what an earlier roostd left: a machine whose configuration is there is complete.
     ///
@@ -33,21 +35,25 @@ package struct CreationJournal: Sendable {
             if access(directory.configuration(id, .vmcx), F_OK) == 0 {
                 try FileAccess.remove(journal)
             } else {
-                undo(journal, keeping: nil)
+                undo(journal)
                 undone.append(id)
             }
         }
         return undone
     }
 
-    private static func undo(_ journal: String, keeping: String?) {
+    private static func undo(_ journal: String) {
         // Best effort: what cannot be deleted now is tried again at the next start, as the journal stays then.
         guard let bytes = try? FileAccess.read(journal, limit: 1 << 20) else { return }
         let paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         var isComplete = true
-        for path in paths.reversed() where unlink(path) != 0 && rmdir(path) != 0 && errno != ENOENT {
-            // A folder that somebody else uses by now stays.
-            if errno != ENOTEMPTY && errno != ENOTDIR { isComplete = false }
+        for path in paths.reversed() {
+            if unlink(path) == 0 || rmdir(path) == 0 {
+                _ = try? FileAccess.syncFolder(of: path)
+            } else if ![ENOENT, ENOTEMPTY, ENOTDIR].contains(errno) {
+                // ENOTEMPTY: a folder that somebody else uses by now stays.
+                isComplete = false
+            }
         }
         if isComplete { unlink(journal) }
     }

@@ -42,7 +42,9 @@ package struct HostRecord: Sendable, Hashable {
         do throws(StorageError) {
             tree = try StorageFile(parsing: bytes).tree
         } catch {
-            throw StoreError(.corrupt, "cannot read \(path)", cause: error.message)
+            throw StoreError(
+                .corrupt, "cannot read \(path), which holds the host's switches: move it away and create them again",
+                cause: error.message)
         }
         var record = HostRecord()
         if case .string(let boot)? = tree.descendant("host/boot_id")?.value { record.bootID = boot }

@@ -9,6 +9,7 @@ package final class EventHub: Sendable {
         var recent: [Event] = []
         var listeners: [Int: AsyncStream<Event>.Continuation] = [:]
         var nextListener = 0
+        var isFinished = false
     }
 
     private let state = Mutex(State())
@@ -43,6 +44,7 @@ package final class EventHub: Sendable {
             if let since {
                 for event in state.recent.suffix(Self.kept) where event.sequence > since { continuation.yield(event) }
             }
+            if state.isFinished { continuation.finish() }
             state.nextListener += 1
             state.listeners[state.nextListener] = continuation
             return state.nextListener
@@ -53,10 +55,11 @@ package final class EventHub: Sendable {
         return stream
     }
 
-    /// Ends all streams, when roostd stops.
+    /// Ends all streams, those to come too, when roostd stops.
     package func finish() {
         let listeners = state.withLock { state in
             defer { state.listeners = [:] }
+            state.isFinished = true
             return Array(state.listeners.values)
         }
         for listener in listeners { listener.finish() }

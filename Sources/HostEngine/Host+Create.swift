@@ -51,7 +51,7 @@ extension Host {
         if request.image != nil || request.diskSizeBytes != nil {
             let path = "\(unique)/\(request.name).qcow2"
             plan.ownDisk = path
-            if let image = request.image { plan.imageFormat = try await context.images.info(image).format }
+            if let image = request.image { plan.imageFormat = try await formatOfImage(image) }
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: path))
             roost.diskFormats[path] = .qcow2
         } else if let disk = request.disk {
@@ -137,6 +137,23 @@ extension Host {
         return location
     }
 
+    /// The format of an image that is to be copied.
+    ///
+    /// roostd reads it with its own rights, so it must not name other files: their contents would end up in the guest.
+    private func formatOfImage(_ path: String) async throws -> String {
+        let info = try await context.images.info(path)
+        guard RoostSettings.DiskFormat(rawValue: info.format) != nil else {
+            throw APIError(
+                .unsupported, "the image \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+        }
+        if let other = info.backingFile ?? info.dataFile {
+            throw APIError(
+                .unsupported,
+                "the image \(path) needs the file \(other): make one image of both with 'qemu-img convert' first")
+        }
+        return info.format
+    }
+
     private func formatOfExisting(_ path: String) async throws -> RoostSettings.DiskFormat {
         let info = try await context.images.info(path)
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
@@ -155,14 +172,17 @@ extension Host {
         let directory = context.directory
         let guestState = directory.guestState(id)
         var paths = plan.ownDisk.map { [plan.folder, $0, "\($0).partial"] } ?? []
-        paths += [plan.seed, guestState].compactMap { $0 }
+        if let seed = plan.seed { paths += [seed, "\(seed).partial"] }
+        let file = directory.configuration(id, .vmcx)
+        // What is written atomically leaves a ".new" when it is cut off.
+        paths += [guestState, "\(guestState).new", "\(file).new", file]
         let made = paths
         let journal = try await onDisk { try CreationJournal(id, paths: made, in: directory) }
         do {
             try await makeDisk(plan, request, reporter)
             if let seed = plan.seed { try await makeSeed(seed, request, id) }
             let machine = VirtualMachine(
-                .readable(ConfigurationSummary(plan.configuration), path: directory.configuration(id, .vmcx)),
+                .readable(ConfigurationSummary(plan.configuration), path: file),
                 host: context)
             if plan.configuration.generation == .two, let firmware = context.installation.firmware {
                 try await machine.makeVariables(plan.configuration, firmware, path: guestState)
@@ -173,7 +193,8 @@ extension Host {
             try Task.checkCancellation()
             let store = context.store
             _ = try await onDisk { try store.create(plan.configuration) }
-            try await onDisk { try journal.finish() }
+            // The machine exists: a journal that cannot be deleted now is deleted at the next start.
+            _ = try? await onDisk { try journal.finish() }
             return machine
         } catch {
             _ = try? await onDisk { journal.undo() }

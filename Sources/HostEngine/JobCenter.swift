@@ -1,6 +1,5 @@
 import ConfigStore
 import FoundationEssentials
-import NIOPosix
 package import RoostAPI
 package import RoostPrimitives
 
@@ -25,6 +24,8 @@ package actor JobCenter {
     private var waiters: [Int: [Int: CheckedContinuation<Void, Never>]] = [:]
     private var nextWaiter = 0
     private var nextID = 1
+    /// The numbers taken from the file: far from where counting on would overflow.
+    private static let numbers = 1...(Int.max / 2)
     /// How many ended jobs are kept.
     private static let kept = 1000
     /// The longest time that one request waits for a job, in seconds: a day.
@@ -32,7 +33,7 @@ package actor JobCenter {
     /// The size in bytes above which the file is written anew at the next start.
     private static let fileLimit = 2 << 20
 
-    /// A centre whose outcomes are kept in a file, one JSON line each.
+    /// A centre whose jobs are kept in a file: a JSON line when one begins and another when it has ended.
     package init(events: EventHub, file: String) {
         self.events = events
         self.file = file
@@ -40,7 +41,8 @@ package actor JobCenter {
         var loaded: [Int: Job] = [:]
         for line in bytes.split(separator: 10) {
             // A line that a crash cut short says nothing; the job it was about has not ended as far as anybody knows.
-            guard var job = try? JSONDecoder().decode(Job.self, from: Data(line)) else { continue }
+            guard var job = try? JSONDecoder().decode(Job.self, from: Data(line)), Self.numbers.contains(job.id)
+            else { continue }
             if job.state == .running {
                 job.state = .failed
                 job.error = APIError(.unavailable, "roostd ended while the job ran")
@@ -86,6 +88,8 @@ package actor JobCenter {
         events.publish(
             "job.started", virtualMachine: virtualMachine, subject: subject, job: id, message: "\(kind) \(subject)")
         tasks[id] = Task {
+            // Written before the work begins: the next roostd then knows of it and does not give its number again.
+            await record(job)
             let outcome: Result<String?, any Error>
             do { outcome = .success(try await work(Reporter(center: self, jobID: id))) } catch { outcome = .failure(error) }
             await self.end(id, outcome)
@@ -93,7 +97,7 @@ package actor JobCenter {
         return job
     }
 
-    /// Waits until a job has ended, or the time has passed.
+    /// Waits until a job has ended, or the time has passed: at most a day.
     package func wait(_ id: Int, seconds: Double) async throws -> Job {
         guard let job = jobs[id] else { throw APIError(.notFound, "there is no job \(id)") }
         guard job.state == .running, seconds > 0 else { return job }
@@ -125,6 +129,7 @@ package actor JobCenter {
     }
 
     private func setProgress(_ id: Int, _ fraction: Double) {
+        guard jobs[id]?.state == .running else { return }
         jobs[id]?.progress = min(1, max(0, fraction))
     }
 
@@ -154,11 +159,14 @@ package actor JobCenter {
             "job.ended", virtualMachine: job.virtualMachine, subject: job.subject, job: id,
             message: "\(job.kind) \(job.subject): \(job.error?.description ?? job.state.rawValue)")
         for waiter in waiters.removeValue(forKey: id)?.values ?? [:].values { waiter.resume() }
-        let recorded = job
+        await record(job)
+    }
+
+    private func record(_ job: Job) async {
         let path = file
-        // The outcome is a convenience, not state that anything depends on: a write that fails is not the job's failure.
-        _ = try? await NIOThreadPool.singleton.runIfActive {
-            guard var line = try? JSONEncoder().encode(recorded) else { return }
+        // A convenience, not state that anything depends on: a write that fails is not the job's failure.
+        _ = try? await onDisk {
+            guard var line = try? JSONEncoder().encode(job) else { return }
             line.append(10)
             try FileAccess.append(Array(line), to: path)
         }

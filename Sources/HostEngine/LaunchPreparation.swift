@@ -43,6 +43,11 @@ extension VirtualMachine {
         }
         for drive in configuration.drives {
             guard let path = drive.path else { continue }
+            guard drive.kind == .hardDisk || drive.kind == .dvd else {
+                throw APIError(
+                    .unsupported,
+                    "cannot start \(name): this release does not run the \(drive.kind) at \(drive.location): detach it")
+            }
             let format = roost.diskFormats[path] ?? (drive.kind == .dvd ? .raw : .qcow2)
             try await checkAccess(path, writable: drive.kind == .hardDisk)
             preparation.driveFiles[drive.location] = MachinePlan.DriveFile(path: path, format: format)

@@ -20,6 +20,8 @@ package actor SwitchBoard {
     private let path: String
     private var record: HostRecord
     private let ip: Tool?
+    /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
+    private let gate = SerialGate()
 
     /// The switches that a host's record holds.
     package init(path: String, record: HostRecord) {
@@ -62,13 +64,18 @@ package actor SwitchBoard {
                 throw APIError(
                     .notFound, "the bridge \(item.bridge) of the switch \"\(item.name)\" does not exist: make it first")
             }
-            try await makeBridge(item)
+            // Machines that start together look for it together.
+            try await gate.run { try await self.remakeBridge(item) }
         }
         return .bridge(item.bridge)
     }
 
     /// Makes a switch.
     package func create(_ request: CreateSwitchRequest) async throws -> SwitchInfo {
+        try await gate.run { try await self.createAlone(request) }
+    }
+
+    private func createAlone(_ request: CreateSwitchRequest) async throws -> SwitchInfo {
         try validate(request)
         let id = GUID.random()
         let ownsBridge = request.bridge == nil
@@ -94,6 +101,10 @@ package actor SwitchBoard {
 
     /// Removes a switch that no machine uses.
     package func remove(name: String, usedBy users: [String]) async throws {
+        try await gate.run { try await self.removeAlone(name: name, usedBy: users) }
+    }
+
+    private func removeAlone(name: String, usedBy users: [String]) async throws {
         guard name != Self.defaultSwitch.name else {
             throw APIError(.invalidArgument, "\"\(name)\" belongs to the host and cannot be removed")
         }
@@ -112,6 +123,10 @@ package actor SwitchBoard {
 
     /// Notes the host's current run.
     package func note(bootID: String) async throws {
+        try await gate.run { try await self.noteAlone(bootID: bootID) }
+    }
+
+    private func noteAlone(bootID: String) async throws {
         guard record.bootID != bootID else { return }
         var next = record
         next.bootID = bootID
@@ -163,6 +178,10 @@ package actor SwitchBoard {
         record = next
     }
 
+    private func remakeBridge(_ item: HostRecord.Switch) async throws {
+        if !fileExists("/sys/class/net/\(item.bridge)/bridge") { try await makeBridge(item) }
+    }
+
     private func makeBridge(_ item: HostRecord.Switch) async throws {
         try await runIP(["link", "add", "name", item.bridge, "type", "bridge"], item)
         do {
@@ -177,8 +196,8 @@ package actor SwitchBoard {
     }
 
     private func deleteBridge(_ item: HostRecord.Switch) async {
-        // A bridge that is gone already is as wanted.
-        _ = try? await runIP(["link", "delete", "dev", item.bridge], item)
+        // A bridge that is gone already is as wanted. In a task of its own: a cancelled one would run nothing.
+        await Task { _ = try? await runIP(["link", "delete", "dev", item.bridge], item) }.value
     }
 
     private func runIP(_ arguments: [String], _ item: HostRecord.Switch) async throws {

@@ -39,6 +39,7 @@ extension VirtualMachine {
         guard request.path.hasPrefix("/") else {
             throw APIError(.invalidArgument, "the path \(request.path) is not absolute")
         }
+        try requireSettled()
         let kind = try Drive.Kind(word: request.kind, path: request.path)
         let info = try await host.images.info(request.path)
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
@@ -72,7 +73,11 @@ extension VirtualMachine {
         do {
             try await plug(drive, format)
         } catch {
-            _ = try await updateConfiguration { try $0.removeDrive(at: drive.location) }
+            // What went wrong first is what the user should read.
+            _ = try? await updateConfiguration { configuration in
+                try configuration.removeDrive(at: drive.location)
+                configuration.roost.diskFormats[request.path] = nil
+            }
             throw error
         }
         host.events.publish(
@@ -84,6 +89,7 @@ extension VirtualMachine {
 
     /// Detaches the drive at a location; its file stays.
     package func detach(_ text: String) async throws {
+        try requireSettled()
         let location = try parseLocation(text)
         let configuration = try await load()
         guard configuration.drive(at: location) != nil else {
@@ -107,6 +113,13 @@ extension VirtualMachine {
         try await machine.monitor.execute(
             QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes))
         return true
+    }
+
+    /// A QEMU that comes or goes has read the configuration already, or cannot be asked any more.
+    private func requireSettled() throws {
+        if cycle.state == .starting || cycle.state == .stopping {
+            throw APIError(.invalidState, "\(name) is \(cycle.state.rawValue): wait until it runs or is off")
+        }
     }
 
     private func checkReachable(_ path: String, writable: Bool) async throws {

@@ -19,26 +19,8 @@ extension VirtualMachine {
     func makeVariables(
         _ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware, path: String
     ) async throws {
-        let settings = configuration.firmware
-        let own = configuration.roost.secureBootCertificates
         let user = host.user
-        try await onDisk {
-            let bytes: [UInt8]
-            if settings.secureBootEnabled {
-                guard let template = settings.secureBootTemplate, let keys = SecureBootKeySet(id: template.id) else {
-                    throw APIError(
-                        .unsupported,
-                        "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here")
-                }
-                let base = try VariableStore(parsing: try FileAccess.read(firmware.keyedVariablesPath))
-                let certificates = try own.map { try Certificate(der: $0) }
-                bytes = try base.applyingTemplate(keys, certificates: certificates).serialized()
-            } else {
-                bytes = try FileAccess.read(firmware.plainVariablesPath)
-            }
-            try FileAccess.write(bytes, to: path)
-            try user.takeOwnership(of: path)
-        }
+        try await onDisk { try writeVariables(configuration, firmware, to: path, for: user) }
     }
 
     /// What `roost firmware show` shows.
@@ -46,7 +28,11 @@ extension VirtualMachine {
         try await firmwareInfo(try await load())
     }
 
-    func firmwareInfo(_ configuration: VirtualMachineConfiguration) async throws -> FirmwareInfo {
+    /// - Parameter toleratingDamage: Leaves out what a variable store that cannot be read would say; a running guest may
+    ///   be writing it at this moment.
+    func firmwareInfo(
+        _ configuration: VirtualMachineConfiguration, toleratingDamage: Bool = false
+    ) async throws -> FirmwareInfo {
         let settings = configuration.firmware
         let isUEFI = configuration.generation == .two
         var info = FirmwareInfo(
@@ -56,7 +42,12 @@ extension VirtualMachine {
             hasStarted: configuration.roost.virtualMachineHasStarted)
         let path = host.directory.guestState(id)
         guard isUEFI, fileExists(path) else { return info }
-        let store = try await onDisk { try VariableStore(parsing: try FileAccess.read(path)) }
+        let store: VariableStore
+        do {
+            store = try await onDisk { try VariableStore(parsing: try FileAccess.read(path)) }
+        } catch where toleratingDamage {
+            return info
+        }
         info.trustedAuthorities = try store.secureBootState().authorities.map {
             CertificateInfo(commonName: $0.subject ?? "(no name)", notAfter: timestamp(Int64($0.notAfter)))
         }
@@ -85,6 +76,7 @@ extension VirtualMachine {
                 "\(name) has started before: new Secure Boot keys replace its variable store, which loses boot entries and "
                     + "keys that the guest enrolled; say --force to do so")
         }
+        let (firmware, variables, user) = (host.installation.firmware, host.directory.guestState(id), host.user)
         let changed = try await updateConfiguration { configuration in
             var settings = configuration.firmware
             try apply(request.secureBoot, to: &settings, of: configuration)
@@ -98,12 +90,33 @@ extension VirtualMachine {
                 try configuration.checkBootOrder(settings.bootOrder)
             }
             configuration.firmware = settings
-        }
-        if touchesKeys, let firmware = host.installation.firmware {
-            try await makeVariables(changed, firmware, path: host.directory.guestState(id))
+            // Before the configuration, so that keys that cannot be made change nothing.
+            if touchesKeys, let firmware { try writeVariables(configuration, firmware, to: variables, for: user) }
         }
         return changed
     }
+}
+
+/// Writes a fresh variable store as the configuration's Secure Boot settings say, owned by QEMU's user.
+private func writeVariables(
+    _ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware, to path: String, for user: QEMUUser
+) throws {
+    let settings = configuration.firmware
+    let bytes: [UInt8]
+    if settings.secureBootEnabled {
+        guard let template = settings.secureBootTemplate, let keys = SecureBootKeySet(id: template.id) else {
+            throw APIError(
+                .unsupported,
+                "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here")
+        }
+        let base = try VariableStore(parsing: try FileAccess.read(firmware.keyedVariablesPath))
+        let certificates = try configuration.roost.secureBootCertificates.map { try Certificate(der: $0) }
+        bytes = try base.applyingTemplate(keys, certificates: certificates).serialized()
+    } else {
+        bytes = try FileAccess.read(firmware.plainVariablesPath)
+    }
+    try FileAccess.write(bytes, to: path)
+    try user.takeOwnership(of: path)
 }
 
 /// Reads `off`, `on` or a template's name into firmware settings.

@@ -56,7 +56,7 @@ extension VirtualMachine {
             networkAdapters: adapters,
             freeNetworkAdapterSlots: configuration.generation == .two
                 ? max(0, MachineArguments.networkAdapterSlots - configuration.networkAdapters.count) : nil,
-            firmware: try await firmwareInfo(configuration),
+            firmware: try await firmwareInfo(configuration, toleratingDamage: true),
             integrationServices: Dictionary(
                 uniqueKeysWithValues: configuration.integrationServices.map { ($0.key.name, $0.value) }
             ),

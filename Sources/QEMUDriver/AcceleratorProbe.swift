@@ -31,15 +31,18 @@ package struct AcceleratorProbe: Sendable {
         self.user = user
     }
 
-    /// What the verdict depends on: kernel, QEMU binary and the device's inode; nil when they cannot be told.
+    /// What the verdict depends on: kernel, QEMU binary and the device's inode; nil when they cannot be read.
+    ///
+    /// It holds for one run of the host: a proof that failed because the host was busy is tried again after the next.
     package var cacheKey: String? {
-        var device = stat()
-        var binary = stat()
         // Without the device its fields stay zero, which no device has.
+        var device = stat()
         stat("/dev/kvm", &device)
-        guard stat(qemuPath, &binary) == 0,
-            let kernel = readSmallText("/proc/version")
+        var binary = stat()
+        guard stat(qemuPath, &binary) == 0, let version = readSmallText("/proc/version"),
+            let run = ProcessIdentity.currentBootID()
         else { return nil }
+        let kernel = "\(version)|\(run)"
         return "\(kernel)|\(device.st_ino)|\(device.st_rdev)|\(device.st_mode)|\(device.st_gid)|\(qemuPath)"
             + "|\(binary.st_size)|\(binary.st_mtim.tv_sec)|\(user.userID)"
     }

@@ -12,6 +12,8 @@ package struct DiskImageInfo: Sendable, Hashable {
     package var virtualSizeBytes: UInt64
     package var actualSizeBytes: UInt64
     package var backingFile: String?
+    /// Another file that holds the data, or part of it (qcow2 `data-file`, VMDK extents).
+    package var dataFile: String?
 }
 
 /// Makes, converts, resizes and inspects disk files through qemu-img.
@@ -39,7 +41,8 @@ package struct DiskImages: Sendable {
         else { throw failure("cannot inspect the disk \(path)", result) }
         return DiskImageInfo(
             format: format, virtualSizeBytes: size, actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
-            backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue)
+            backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue,
+            dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue)
     }
 
     /// Makes an empty disk, durably; nothing is left when this throws.
@@ -94,6 +97,7 @@ package struct DiskImages: Sendable {
             guard rename(temporary, path) == 0 else {
                 throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(errno))
             }
+            try syncFolder(of: path)
         } catch {
             unlink(temporary)
             throw error
@@ -105,6 +109,15 @@ package struct DiskImages: Sendable {
         defer { if descriptor >= 0 { close(descriptor) } }
         guard descriptor >= 0, fsync(descriptor) == 0 else {
             throw EngineError(.failed, "cannot sync \(path)", cause: systemErrorText(errno))
+        }
+    }
+
+    private func syncFolder(of path: String) throws(EngineError) {
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw EngineError(.failed, "cannot sync the folder \(parent)", cause: systemErrorText(errno))
         }
     }
 

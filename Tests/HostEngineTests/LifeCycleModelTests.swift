@@ -71,7 +71,9 @@ private struct LifeCycleWorld {
         case 7: guestActs()
         case 8: if isEndUnderway { processEnds() }
         case 9: if chance(30) && engine == .up { processEnds() }
-        case 10: if isGraceArmed && chance(40) { elapse() }
+        case 10:
+            // One that was disarmed when QEMU began to end may have been on its way.
+            if isGraceArmed && chance(40) { elapse() } else if isEndUnderway { feed(.graceElapsed) }
         default: changeEnds(succeeds: chance(85))
         }
     }

@@ -1,0 +1,67 @@
+import QEMUDriver
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A folder of its own for a test, deleted with its files at the end.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/roost-driver-XXXXXX".utf8CString)
+        path = mkdtemp(&template).map { String(cString: $0) } ?? "/nonexistent"
+        // Passable for QEMU's user, as a run directory is.
+        chmod(path, 0o711)
+    }
+
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        guard let handle = opendir(path) else { return }
+        while let entry = readdir(handle) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name != "." && name != ".." else { continue }
+            if unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+        }
+        closedir(handle)
+        rmdir(path)
+    }
+
+    /// Writes a file and returns its path.
+    @discardableResult
+    func write(_ name: String, _ text: String, mode: UInt32 = 0o644) -> String {
+        let file = "\(path)/\(name)"
+        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        defer { close(descriptor) }
+        _ = Array(text.utf8).withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        fchmod(descriptor, mode)
+        return file
+    }
+
+    /// Writes a shell script that can be executed.
+    func script(_ name: String, _ body: String) -> String { write(name, "#!/bin/sh\n\(body)\n", mode: 0o755) }
+}
+
+/// The programs that tests need, as `make setup` installs them.
+enum Host {
+    static let qemu = "/usr/bin/qemu-system-x86_64"
+    /// The user that QEMU runs as: roost-qemu for root, else the user of the tests.
+    static func user() throws -> QEMUUser { try QEMUUser.resolve(name: "roost-qemu") }
+}
+
+/// The numbers of the descriptors that this process has open.
+func openDescriptors() -> [String] {
+    guard let handle = opendir("/proc/self/fd") else { return [] }
+    defer { closedir(handle) }
+    var links: [String] = []
+    while let entry = readdir(handle) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+            pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        links.append(name)
+    }
+    return links
+}
