@@ -68,6 +68,7 @@ let package = Package(
             [
                 "HostEngine", "RoostAPI", "RoostPrimitives",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),

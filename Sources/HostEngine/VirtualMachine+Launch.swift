@@ -4,6 +4,7 @@ import QEMUDriver
 import QMP
 import RoostAPI
 import RoostPrimitives
+import Synchronization
 import VMConfiguration
 
 extension VirtualMachine {
@@ -24,23 +25,34 @@ extension VirtualMachine {
         starting.startedAt = secondsSinceEpoch()
         try await writeDurably(starting)
 
-        let machine = try await spawnQEMU(configuration, preparation, control)
+        // Written while QEMU comes up, and durable before the guest runs.
+        let recording = Mutex<Task<Void, any Error>?>(nil)
         do {
-            var running = starting
-            running.phase = .running
-            running.processID = machine.process.identity.processID
-            running.startTicks = machine.process.identity.startTicks
-            try await writeDurably(running)
-            try await machine.monitor.execute(QMPCommands.Continue())
-            return machine
+            let machine = try await spawnQEMU(configuration, preparation) { [starting] process in
+                control.spawned(process)
+                var running = starting
+                running.phase = .running
+                running.processID = process.identity.processID
+                running.startTicks = process.identity.startTicks
+                recording.withLock { [running] in $0 = Task { try await self.writeDurably(running) } }
+            }
+            do {
+                try await recording.withLock { $0 }?.value
+                try await machine.monitor.execute(QMPCommands.Continue())
+                return machine
+            } catch {
+                machine.process.signal(9)
+                _ = await machine.process.end()
+                machine.disconnect()
+                let translated = APIError(translating: error)
+                throw APIError(
+                    translated.code, "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
+                    cause: machine.folder.lastWords() ?? translated.description)
+            }
         } catch {
-            machine.process.signal(9)
-            _ = await machine.process.end()
-            machine.disconnect()
-            let translated = APIError(translating: error)
-            throw APIError(
-                translated.code, "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
-                cause: machine.folder.lastWords() ?? translated.description)
+            // Nothing may be written behind the record of the end.
+            _ = await recording.withLock { $0 }?.result
+            throw error
         }
     }
 
@@ -51,7 +63,8 @@ extension VirtualMachine {
     }
 
     private func spawnQEMU(
-        _ configuration: VirtualMachineConfiguration, _ preparation: LaunchPreparation, _ control: LaunchControl
+        _ configuration: VirtualMachineConfiguration, _ preparation: LaunchPreparation,
+        onSpawn: @Sendable (SpawnedProcess) -> Void
     ) async throws -> RunningMachine {
         let accelerator = host.verdict.accelerator
         var request = RunningMachine.LaunchRequest(
@@ -72,7 +85,7 @@ extension VirtualMachine {
         request.descriptors = preparation.descriptors
         request.deadline = host.launchDeadline
         do {
-            return try await RunningMachine.launch(request, group: host.group) { control.spawned($0) }
+            return try await RunningMachine.launch(request, group: host.group, onSpawn: onSpawn)
         } catch let error as EngineError {
             throw describe(error)
         }

@@ -1,5 +1,6 @@
 package import HostEngine
 import Hummingbird
+import HummingbirdCore
 package import Logging
 package import NIOCore
 import RoostAPI
@@ -26,17 +27,44 @@ package struct APIServer: Sendable {
 
     /// Serves until the task is cancelled.
     ///
+    /// The server is put together here: Hummingbird's `Application` would wake up every second for its `Date` field.
+    ///
     /// - Parameter onReady: Called once requests are answered.
     package func run(group: any EventLoopGroup, onReady: @escaping @Sendable () async -> Void) async throws {
         let path = socketPath
-        let application = Application(
-            router: router(), server: .http1(),
-            configuration: .init(address: .unixDomainSocket(path: path), serverName: "roostd"),
+        let log = log
+        let responder = router().buildResponder()
+        let channel = HTTP1Channel { request, writer, channel in
+            let context = Context(source: ApplicationRequestContextSource(channel: channel, logger: log))
+            try await Self.answer(request, context, responder, writer)
+        }
+        let server = Server(
+            childChannelSetup: channel, configuration: ServerConfiguration(address: .unixDomainSocket(path: path)),
             onServerRunning: { _ in
                 Self.openToGroup(path)
                 await onReady()
-            }, eventLoopGroupProvider: .shared(group), logger: log)
-        try await application.run()
+            }, eventLoopGroup: group, logger: log)
+        try await server.run()
+    }
+
+    private static func answer(
+        _ request: Request, _ context: Context, _ responder: RouterResponder<Context>,
+        _ writer: consuming ResponseWriter
+    ) async throws {
+        var response: Response
+        do {
+            response = try await responder.respond(to: request, context: context)
+        } catch {
+            // The middleware answers errors; none is left over.
+            response = .failure(APIError(translating: error))
+        }
+        response.headers[.date] = httpDate()
+        response.headers[.server] = "roostd"
+        do {
+            try await writer.write(response: response.head, body: response.body)
+        } catch {
+            throw BrokenAnswer(cause: error)
+        }
     }
 
     /// Gives the socket to the group `roost`, when the host has one: its members may do what roostd may do.
@@ -69,5 +97,22 @@ extension Host {
         var job = await context.jobs.run(kind, subject: subject, virtualMachine: machine, work)
         if let seconds { job = try await context.jobs.wait(job.id, seconds: seconds) }
         return try Response.json(job, status: job.state == .running ? .accepted : .ok)
+    }
+}
+
+/// An answer that could not be written to its end; no second one may follow on the connection.
+private struct BrokenAnswer: Error {
+    var cause: any Error
+}
+
+/// The time now as the `Date` field has it (RFC 9110, section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+func httpDate(_ secondsSinceEpoch: Int = time(nil)) -> String {
+    var seconds = secondsSinceEpoch
+    var parts = tm()
+    gmtime_r(&seconds, &parts)
+    // roostd never leaves the C locale, so the names are English.
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+        let count = strftime(buffer.baseAddress, buffer.count, "%a, %d %b %Y %H:%M:%S GMT", &parts)
+        return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
