@@ -33,11 +33,15 @@ extension Request {
     ///
     /// - Throws: `APIError` `.invalidArgument` naming the field that does not fit.
     func decode<Value: Decodable>(_ type: Value.Type, orEmpty: Value? = nil) async throws -> Value {
-        let buffer: ByteBuffer
-        do {
-            buffer = try await body.collect(upTo: bodyLimit)
-        } catch {
-            throw APIError(.invalidArgument, "the request's body is larger than \(bodyLimit) bytes")
+        var buffer = ByteBuffer()
+        var count = 0
+        // What is too much is read and dropped: a client that has not sent everything does not listen for the answer.
+        for try await piece in body {
+            count += piece.readableBytes
+            if count <= bodyLimit { buffer.writeImmutableBuffer(piece) }
+        }
+        guard count <= bodyLimit else {
+            throw APIError(.invalidArgument, "the request's body has \(count) bytes, more than the \(bodyLimit) allowed")
         }
         if buffer.readableBytes == 0, let orEmpty { return orEmpty }
         do {
@@ -65,7 +69,8 @@ extension DecodingError {
     fileprivate var explanation: String {
         func place(_ context: Context) -> String {
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            return path.isEmpty ? context.debugDescription : "\(path): \(context.debugDescription)"
+            let why = context.underlyingError.map { "\(context.debugDescription) (\($0))" } ?? context.debugDescription
+            return path.isEmpty ? why : "\(path): \(why)"
         }
         switch self {
         case .keyNotFound(let key, let context): return "\(place(context)): no field \(key.stringValue)"
