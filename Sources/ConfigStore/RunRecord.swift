@@ -35,6 +35,8 @@ package struct RunRecord: Sendable, Hashable {
     package var startedAt: Int64 = 0
     /// Why the machine crashed.
     package var reason = ""
+    /// Whether the machine is off only because the host went down: it starts with the host again.
+    package var isStoppedForHost = false
 
     package init(phase: Phase) { self.phase = phase }
 
@@ -61,6 +63,7 @@ package struct RunRecord: Sendable, Hashable {
         processorModel = string("processor_model")
         startedAt = integer("started_at")
         reason = string("reason")
+        isStoppedForHost = node["stopped_for_host"]?.value == .bool(true)
     }
 
     private func store(in tree: inout KeyNode) {
@@ -70,7 +73,7 @@ package struct RunRecord: Sendable, Hashable {
             ("qemu_path", .string(qemuPath)), ("qemu_version", .string(qemuVersion)),
             ("machine_type", .string(machineType)), ("accelerator", .string(accelerator)),
             ("processor_model", .string(processorModel)), ("started_at", .int(startedAt)),
-            ("reason", .string(reason)),
+            ("reason", .string(reason)), ("stopped_for_host", .bool(isStoppedForHost)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
     }

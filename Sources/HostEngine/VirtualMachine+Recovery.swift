@@ -36,7 +36,12 @@ extension VirtualMachine {
         defer { updateRoster() }
         switch record.phase {
         case .off:
-            return false
+            guard record.isStoppedForHost, record.bootID != host.bootID else { return false }
+            // Said once: what the user does from now on counts.
+            var settled = record
+            settled.isStoppedForHost = false
+            write(settled)
+            return true
         case .crashed:
             handle(.found(.crashed, reason: record.reason))
             return false

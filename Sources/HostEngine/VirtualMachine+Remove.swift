@@ -61,6 +61,8 @@ extension VirtualMachine {
     /// Does what the automatic stop action says, as far as this release can.
     func stopForHost(timeoutSeconds: Int) async {
         guard cycle.isActive else { return }
+        isStoppingForHost = true
+        defer { isStoppingForHost = false }
         let action = try? await load().automaticStopAction
         do {
             if cycle.state == .running, action != .turnOff {

@@ -257,6 +257,7 @@ package actor VirtualMachine {
         isAgentOpen = false
         let isExpected = cycle.isEndExpected
         var ended = record
+        ended.isStoppedForHost = isExpected && isStoppingForHost
         ended.phase = isExpected ? .off : .crashed
         ended.reason = isExpected ? "" : reason
         write(ended)
