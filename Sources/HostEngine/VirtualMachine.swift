@@ -32,6 +32,8 @@ package actor VirtualMachine {
     var launching: LaunchControl?
     /// The integration services that the configuration offered when the machine started.
     var services: [IntegrationService: Bool] = [:]
+    /// Whether the machine is being stopped because the host goes down.
+    var isStoppingForHost = false
 
     private var watch: ProcessWatch?
     private var eventTask: Task<Void, Never>?
