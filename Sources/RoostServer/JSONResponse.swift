@@ -65,7 +65,10 @@ extension DecodingError {
     fileprivate var explanation: String {
         func place(_ context: Context) -> String {
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            return path.isEmpty ? context.debugDescription : "\(path): \(context.debugDescription)"
+            // A number that does not fit comes without its place, and with its value in the error beneath.
+            let details = (context.underlyingError as? CocoaError)?.userInfo["NSDebugDescription"] as? String
+            let words = details ?? context.debugDescription
+            return path.isEmpty ? words : "\(path): \(words)"
         }
         switch self {
         case .keyNotFound(let key, let context): return "\(place(context)): no field \(key.stringValue)"
