@@ -69,8 +69,10 @@ extension DecodingError {
     fileprivate var explanation: String {
         func place(_ context: Context) -> String {
             let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-            let why = context.underlyingError.map { "\(context.debugDescription) (\($0))" } ?? context.debugDescription
-            return path.isEmpty ? why : "\(path): \(why)"
+            // A number that does not fit comes without its place, and with its value in the error beneath.
+            let details = (context.underlyingError as? CocoaError)?.userInfo["NSDebugDescription"] as? String
+            let words = details ?? context.debugDescription
+            return path.isEmpty ? words : "\(path): \(words)"
         }
         switch self {
         case .keyNotFound(let key, let context): return "\(place(context)): no field \(key.stringValue)"
