@@ -48,7 +48,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ]
+        ),
         target("ConfigStore", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
         // Engines
         target(
@@ -59,7 +60,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ]
+        ),
         // Contract: wire types
         target("RoostAPI", ["RoostPrimitives"]),
         // Surface
@@ -71,7 +73,8 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
-            ]),
+            ]
+        ),
         target(
             "RoostClient",
             [
@@ -79,7 +82,8 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-            ]),
+            ]
+        ),
         // Executables
         .executableTarget(
             name: "roostd",
@@ -90,20 +94,27 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ], swiftSettings: settings),
+            ],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "roost",
             dependencies: [
                 "RoostAPI", "RoostClient", "RoostPrimitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], swiftSettings: settings),
+            ],
+            swiftSettings: settings
+        ),
         // Tests
         .target(
             name: "ScriptedRoostd",
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-            ], path: "Tests/ScriptedRoostd", swiftSettings: settings),
+            ],
+            path: "Tests/ScriptedRoostd",
+            swiftSettings: settings
+        ),
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
         tests("HyperVStorageTests", ["HyperVStorage", "RoostPrimitives"]),
         tests("VMConfigurationTests", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
@@ -118,7 +129,8 @@ let package = Package(
             [
                 "roost", "RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ]
+        ),
         tests("IntegrationTests", ["RoostAPI", "RoostClient", "RoostPrimitives"]),
     ]
 )

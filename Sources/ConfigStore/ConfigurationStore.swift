@@ -72,7 +72,9 @@ package struct ConfigurationStore: Sendable {
     ///
     /// When `change` throws, or leaves the configuration as it was, nothing is written.
     package func update(
-        id: GUID, path: String, _ change: (inout VirtualMachineConfiguration) throws -> Void
+        id: GUID,
+        path: String,
+        _ change: (inout VirtualMachineConfiguration) throws -> Void
     ) throws -> VirtualMachineConfiguration {
         var opened = try open(id: id, path: path)
         try change(&opened.configuration)
@@ -95,11 +97,14 @@ package struct ConfigurationStore: Sendable {
     }
 
     private func open(
-        id: GUID, path: String
+        id: GUID,
+        path: String
     ) throws(StoreError) -> (file: StorageFile, configuration: VirtualMachineConfiguration) {
         guard !path.hasSuffix(".xml") else {
             throw StoreError(
-                .unsupported, "\(path) is a version 5.0 configuration in XML, which this release cannot read yet")
+                .unsupported,
+                "\(path) is a version 5.0 configuration in XML, which this release cannot read yet"
+            )
         }
         let bytes = try FileAccess.read(path)
         let file: StorageFile
@@ -116,17 +121,23 @@ package struct ConfigurationStore: Sendable {
             configuration = try VirtualMachineConfiguration(root: root)
         } catch {
             throw StoreError(
-                error.code == .unknownVersion ? .unsupported : .corrupt, "cannot use \(path)", cause: error.message)
+                error.code == .unknownVersion ? .unsupported : .corrupt,
+                "cannot use \(path)",
+                cause: error.message
+            )
         }
         guard configuration.id == id else {
             throw StoreError(
-                .corrupt, "\(path) holds the configuration of \(configuration.id), another virtual machine")
+                .corrupt,
+                "\(path) holds the configuration of \(configuration.id), another virtual machine"
+            )
         }
         guard supportedVersions.contains(configuration.version) else {
             throw StoreError(
                 .unsupported,
                 "\(path) has configuration version \(configuration.version), which this host does not run; it runs "
-                    + supportedVersions.map(\.description).joined(separator: ", "))
+                    + supportedVersions.map(\.description).joined(separator: ", ")
+            )
         }
         return (file, configuration)
     }
@@ -138,7 +149,8 @@ package struct ConfigurationStore: Sendable {
             throw StoreError(
                 .unsupported,
                 "a configuration of version \(configuration.version) is an XML file, which this release cannot write yet: "
-                    + "choose 6.0 or newer")
+                    + "choose 6.0 or newer"
+            )
         }
         return .vmcx
     }

@@ -2,7 +2,7 @@ package import RoostPrimitives
 import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Undoes the creation of a machine that was cut off: the paths that it was going to make, written before any of them.

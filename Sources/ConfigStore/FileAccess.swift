@@ -1,7 +1,7 @@
 package import HyperVStorage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Durable file operations: each is on stable storage when it returns, and leaves the old or the new state when it throws.
@@ -14,7 +14,9 @@ package enum FileAccess {
     /// - Parameter followingLinks: false where an untrusted user owns the folder, and a link could lead to a file that
     ///   the user cannot read.
     package static func read(
-        _ path: String, limit: Int = sizeLimit, followingLinks: Bool = true
+        _ path: String,
+        limit: Int = sizeLimit,
+        followingLinks: Bool = true
     ) throws(StoreError) -> [UInt8] {
         // Without O_NONBLOCK a pipe in the file's place would keep us waiting for ever.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followingLinks ? 0 : O_NOFOLLOW))
@@ -45,7 +47,10 @@ package enum FileAccess {
     ///
     /// - Parameter replacing: false makes an existing file an error.
     package static func write(
-        _ bytes: [UInt8], to path: String, mode: UInt32 = 0o600, replacing: Bool = true
+        _ bytes: [UInt8],
+        to path: String,
+        mode: UInt32 = 0o600,
+        replacing: Bool = true
     ) throws(StoreError) {
         if !replacing && access(path, F_OK) == 0 { throw StoreError(.exists, "\(path) exists already") }
         let temporary = "\(path).new"
@@ -149,12 +154,20 @@ package enum FileAccess {
     }
 
     private static func write(
-        _ bytes: [UInt8], at offset: UInt64, descriptor: Int32, path: String
+        _ bytes: [UInt8],
+        at offset: UInt64,
+        descriptor: Int32,
+        path: String
     ) throws(StoreError) {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes { buffer in
-                pwrite(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset) + off_t(done))
+                pwrite(
+                    descriptor,
+                    buffer.baseAddress.map { $0 + done },
+                    buffer.count - done,
+                    off_t(offset) + off_t(done)
+                )
             }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw systemError("cannot write \(path)") }

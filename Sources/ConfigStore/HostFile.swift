@@ -35,7 +35,7 @@ package struct HostRecord: Sendable, Hashable {
         let bytes: [UInt8]
         do throws(StoreError) {
             bytes = try FileAccess.read(path)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return HostRecord()
         }
         let tree: KeyNode
@@ -43,8 +43,10 @@ package struct HostRecord: Sendable, Hashable {
             tree = try StorageFile(parsing: bytes).tree
         } catch {
             throw StoreError(
-                .corrupt, "cannot read \(path), which holds the host's switches: move it away and create them again",
-                cause: error.message)
+                .corrupt,
+                "cannot read \(path), which holds the host's switches: move it away and create them again",
+                cause: error.message
+            )
         }
         var record = HostRecord()
         if case .string(let boot)? = tree.descendant("host/boot_id")?.value { record.bootID = boot }
@@ -55,8 +57,14 @@ package struct HostRecord: Sendable, Hashable {
             guard let id = GUID(text("id")) else { continue }
             record.switches.append(
                 Switch(
-                    id: id, name: text("name"), type: text("type"), bridge: text("bridge"),
-                    interface: text("interface"), ownsBridge: node["owns_bridge"]?.value == .bool(true)))
+                    id: id,
+                    name: text("name"),
+                    type: text("type"),
+                    bridge: text("bridge"),
+                    interface: text("interface"),
+                    ownsBridge: node["owns_bridge"]?.value == .bool(true)
+                )
+            )
         }
         return record
     }
@@ -72,7 +80,8 @@ package struct HostRecord: Sendable, Hashable {
                     KeyNode("id", .string(item.id.uppercased)), KeyNode("name", .string(item.name)),
                     KeyNode("type", .string(item.type)), KeyNode("bridge", .string(item.bridge)),
                     KeyNode("interface", .string(item.interface)), KeyNode("owns_bridge", .bool(item.ownsBridge)),
-                ])
+                ]
+            )
         }
         tree.children[0].children.append(KeyNode("switches", children: rows))
         let bytes: [UInt8]

@@ -85,7 +85,7 @@ package struct RunRecord: Sendable, Hashable {
         let bytes: [UInt8]
         do throws(StoreError) {
             bytes = try FileAccess.read(path)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
         do throws(StorageError) {
@@ -100,7 +100,7 @@ package struct RunRecord: Sendable, Hashable {
         let existing: [UInt8]?
         do throws(StoreError) {
             existing = try FileAccess.read(path)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             existing = nil
         }
         if let existing {

@@ -2,7 +2,7 @@ package import RoostPrimitives
 package import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Where everything that outlives roostd lies.
@@ -63,7 +63,10 @@ package struct StateDirectory: Sendable, Hashable {
         guard descriptor >= 0 else { throw FileAccess.systemError("cannot open \(path)") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw StoreError(.busy, "another roostd uses the state directory \(root): give this one its own --state-dir")
+            throw StoreError(
+                .busy,
+                "another roostd uses the state directory \(root): give this one its own --state-dir"
+            )
         }
         return descriptor
     }

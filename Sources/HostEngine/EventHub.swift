@@ -20,14 +20,25 @@ package final class EventHub: Sendable {
 
     /// Makes an event known.
     package func publish(
-        _ kind: String, virtualMachine: GUID? = nil, subject: String, state machineState: VirtualMachineState? = nil,
-        job: Int? = nil, message: String
+        _ kind: String,
+        virtualMachine: GUID? = nil,
+        subject: String,
+        state machineState: VirtualMachineState? = nil,
+        job: Int? = nil,
+        message: String
     ) {
         // Listeners are served under the lock: two publishers must not overtake each other.
         state.withLock { state in
             let event = Event(
-                sequence: state.next, time: timestamp(), kind: kind, virtualMachine: virtualMachine, subject: subject,
-                state: machineState, job: job, message: message)
+                sequence: state.next,
+                time: timestamp(),
+                kind: kind,
+                virtualMachine: virtualMachine,
+                subject: subject,
+                state: machineState,
+                job: job,
+                message: message
+            )
             state.next += 1
             state.recent.append(event)
             if state.recent.count > 2 * Self.kept { state.recent.removeFirst(state.recent.count - Self.kept) }

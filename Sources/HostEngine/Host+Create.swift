@@ -15,7 +15,11 @@ extension Host {
             register(machine)
             await machine.updateRoster()
             context.events.publish(
-                "vm.created", virtualMachine: id, subject: request.name, message: "\(request.name) was created")
+                "vm.created",
+                virtualMachine: id,
+                subject: request.name,
+                message: "\(request.name) was created"
+            )
             return id.uppercased
         } catch {
             release(request.name)
@@ -68,7 +72,8 @@ extension Host {
     }
 
     private func newConfiguration(
-        _ request: CreateVirtualMachineRequest, id: GUID
+        _ request: CreateVirtualMachineRequest,
+        id: GUID
     ) async throws -> VirtualMachineConfiguration {
         let generation = try generation(request.generation ?? 2)
         let version = try version(request.version)
@@ -125,7 +130,9 @@ extension Host {
         }
         guard version.fileFormat == .vmcx else {
             throw APIError(
-                .unsupported, "this release creates machines of configuration version 6.0 and newer, not \(version)")
+                .unsupported,
+                "this release creates machines of configuration version 6.0 and newer, not \(version)"
+            )
         }
         return version
     }
@@ -144,12 +151,15 @@ extension Host {
         let info = try await context.images.info(path)
         guard RoostSettings.DiskFormat(rawValue: info.format) != nil else {
             throw APIError(
-                .unsupported, "the image \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+                .unsupported,
+                "the image \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx"
+            )
         }
         if let other = info.backingFile ?? info.dataFile {
             throw APIError(
                 .unsupported,
-                "the image \(path) needs the file \(other): make one image of both with 'qemu-img convert' first")
+                "the image \(path) needs the file \(other): make one image of both with 'qemu-img convert' first"
+            )
         }
         return info.format
     }
@@ -158,7 +168,9 @@ extension Host {
         let info = try await context.images.info(path)
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
             throw APIError(
-                .unsupported, "the disk \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+                .unsupported,
+                "the disk \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx"
+            )
         }
         let user = context.user
         try await onDisk { try user.requireAccess(to: path, writable: true) }
@@ -166,7 +178,9 @@ extension Host {
     }
 
     private func make(
-        _ plan: CreationPlan, _ request: CreateVirtualMachineRequest, _ reporter: JobCenter.Reporter
+        _ plan: CreationPlan,
+        _ request: CreateVirtualMachineRequest,
+        _ reporter: JobCenter.Reporter
     ) async throws -> VirtualMachine {
         let id = plan.configuration.id
         let directory = context.directory
@@ -183,11 +197,14 @@ extension Host {
             if let seed = plan.seed { try await makeSeed(seed, request, id) }
             let machine = VirtualMachine(
                 .readable(ConfigurationSummary(plan.configuration), path: file),
-                host: context)
+                host: context
+            )
             if plan.configuration.generation == .two, let firmware = context.installation.firmware {
                 try await machine.makeVariables(plan.configuration, firmware, path: guestState)
                 if plan.configuration.memory.startup < 384 {
-                    await reporter.warn("UEFI firmware with Secure Boot needs 384 MiB of memory; with less it may not boot")
+                    await reporter.warn(
+                        "UEFI firmware with Secure Boot needs 384 MiB of memory; with less it may not boot"
+                    )
                 }
             }
             try Task.checkCancellation()
@@ -203,7 +220,9 @@ extension Host {
     }
 
     private func makeDisk(
-        _ plan: CreationPlan, _ request: CreateVirtualMachineRequest, _ reporter: JobCenter.Reporter
+        _ plan: CreationPlan,
+        _ request: CreateVirtualMachineRequest,
+        _ reporter: JobCenter.Reporter
     ) async throws {
         guard let path = plan.ownDisk else { return }
         let folder = plan.folder
@@ -219,7 +238,8 @@ extension Host {
                 guard size >= now else {
                     throw APIError(
                         .invalidArgument,
-                        "the disk cannot be \(ByteCount(bytes: size)): its image has \(ByteCount(bytes: now))")
+                        "the disk cannot be \(ByteCount(bytes: size)): its image has \(ByteCount(bytes: now))"
+                    )
                 }
                 try await images.resize(path, format: "qcow2", sizeBytes: size, shrink: false)
             }
@@ -233,8 +253,12 @@ extension Host {
     private func makeSeed(_ path: String, _ request: CreateVirtualMachineRequest, _ id: GUID) async throws {
         guard let text = request.cloudInitUserData else { return }
         try await SeedImage.make(
-            path, userData: text, instanceID: id.lowercased, hostName: SeedImage.hostName(request.name),
-            folder: context.directory.cache)
+            path,
+            userData: text,
+            instanceID: id.lowercased,
+            hostName: SeedImage.hostName(request.name),
+            folder: context.directory.cache
+        )
         let user = context.user
         try await onDisk { try user.takeOwnership(of: path) }
     }

@@ -12,7 +12,9 @@ extension Host {
             // A broken machine's disks are unknown; its entry in the list of machines says why.
             guard let drives = try? await machine.load().drives else { continue }
             let name = await machine.name
-            for path in drives.filter({ $0.kind != .floppy }).compactMap(\.path) { attached[path, default: []].append(name) }
+            for path in drives.filter({ $0.kind != .floppy }).compactMap(\.path) {
+                attached[path, default: []].append(name)
+            }
         }
         let root = context.directory.disks
         let found = try await onDisk { try Self.files(below: root) }
@@ -21,9 +23,14 @@ extension Host {
             guard let info = try? await context.images.info(path) else { continue }
             result.append(
                 DiskInfo(
-                    path: path, format: info.format, virtualSizeBytes: info.virtualSizeBytes,
-                    actualSizeBytes: info.actualSizeBytes, backingFile: info.backingFile,
-                    attachedTo: attached[path]?.sorted() ?? []))
+                    path: path,
+                    format: info.format,
+                    virtualSizeBytes: info.virtualSizeBytes,
+                    actualSizeBytes: info.actualSizeBytes,
+                    backingFile: info.backingFile,
+                    attachedTo: attached[path]?.sorted() ?? []
+                )
+            )
         }
         return result
     }
@@ -44,7 +51,10 @@ extension Host {
     /// Makes an empty disk and returns its path.
     package func createDisk(_ request: CreateDiskRequest) async throws -> String {
         guard request.sizeBytes > 0, request.sizeBytes % 512 == 0 else {
-            throw APIError(.invalidArgument, "a disk's size is a positive multiple of 512 bytes, not \(request.sizeBytes)")
+            throw APIError(
+                .invalidArgument,
+                "a disk's size is a positive multiple of 512 bytes, not \(request.sizeBytes)"
+            )
         }
         let path = request.path.contains("/") ? request.path : "\(context.directory.disks)/\(request.path)"
         guard path.hasPrefix("/") else {
@@ -65,7 +75,10 @@ extension Host {
         let known = ["qcow2", "raw", "vhdx"]
         if let wanted {
             guard known.contains(wanted) else {
-                throw APIError(.invalidArgument, "\"\(wanted)\" is no disk format: choose \(known.joined(separator: ", "))")
+                throw APIError(
+                    .invalidArgument,
+                    "\"\(wanted)\" is no disk format: choose \(known.joined(separator: ", "))"
+                )
             }
             return wanted
         }
@@ -81,7 +94,8 @@ extension Host {
             throw APIError(
                 .invalidArgument,
                 "\(request.path) has \(ByteCount(bytes: info.virtualSizeBytes)): making it smaller cuts off its end; "
-                    + "say --shrink when that is meant")
+                    + "say --shrink when that is meant"
+            )
         }
         if info.format == "vhdx" {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
@@ -89,11 +103,18 @@ extension Host {
         for machine in machines.values {
             guard await machine.state != .off, await machine.state != .crashed else { continue }
             if shrinks, try await machine.load().drives.contains(where: { $0.path == request.path }) {
-                throw APIError(.invalidState, "\(request.path) is in use by \(await machine.name): stop it before shrinking")
+                throw APIError(
+                    .invalidState,
+                    "\(request.path) is in use by \(await machine.name): stop it before shrinking"
+                )
             }
             if try await machine.resizeRunning(request.path, sizeBytes: request.sizeBytes) { return }
         }
         try await context.images.resize(
-            request.path, format: info.format, sizeBytes: request.sizeBytes, shrink: shrinks)
+            request.path,
+            format: info.format,
+            sizeBytes: request.sizeBytes,
+            shrink: shrinks
+        )
     }
 }

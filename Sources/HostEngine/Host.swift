@@ -47,7 +47,10 @@ package actor Host {
         var stored = stored
         if case .readable(let summary, let path) = stored {
             if machines[summary.id] != nil {
-                let reason = StoreError(.exists, "\(path) is a second configuration of \(summary.id); move one of them away")
+                let reason = StoreError(
+                    .exists,
+                    "\(path) is a second configuration of \(summary.id); move one of them away"
+                )
                 return context.log.error("\(reason.description)")
             }
             if names[summary.name] != nil {
@@ -86,7 +89,9 @@ package actor Host {
                 case .alwaysStart: break
                 }
                 _ = await context.jobs.run(
-                    "vm.start", subject: configuration.name, virtualMachine: id
+                    "vm.start",
+                    subject: configuration.name,
+                    virtualMachine: id
                 ) { _ in
                     try await Task.sleep(for: configuration.automaticStartDelay)
                     try await machine.perform(.start)
@@ -111,7 +116,9 @@ package actor Host {
     package func all() -> [VirtualMachine] { Array(machines.values) }
 
     /// Changes a machine's settings; a new name must be free.
-    package func update(_ reference: String, _ request: UpdateVirtualMachineRequest) async throws -> VirtualMachineDetail {
+    package func update(_ reference: String, _ request: UpdateVirtualMachineRequest) async throws
+        -> VirtualMachineDetail
+    {
         let machine = try machine(reference)
         let oldName = await machine.name
         guard let newName = request.name, newName != oldName else { return try await machine.update(request) }
@@ -171,16 +178,26 @@ package actor Host {
             warnings.append("guests run in software emulation, which is slow: \(context.verdict.reason)")
         }
         return HostInfo(
-            name: readSmallText("/proc/sys/kernel/hostname") ?? "localhost", roostVersion: roostVersion,
-            functionalLevel: context.level.number, functionalLevelName: context.level.windowsName,
-            qemuPath: context.installation.path, qemuVersion: context.installation.version.description,
-            accelerator: context.verdict.accelerator.rawValue, acceleratorReason: context.verdict.reason,
-            processorModel: context.processorModel, processors: onlineProcessors(), memoryMiB: totalMemoryMiB(),
+            name: readSmallText("/proc/sys/kernel/hostname") ?? "localhost",
+            roostVersion: roostVersion,
+            functionalLevel: context.level.number,
+            functionalLevelName: context.level.windowsName,
+            qemuPath: context.installation.path,
+            qemuVersion: context.installation.version.description,
+            accelerator: context.verdict.accelerator.rawValue,
+            acceleratorReason: context.verdict.reason,
+            processorModel: context.processorModel,
+            processors: onlineProcessors(),
+            memoryMiB: totalMemoryMiB(),
             availableMemoryMiB: availableMemoryMiB(),
             supportedVersions: context.store.supportedVersions.map(\.description),
             defaultVersion: context.level.defaultConfigurationVersion.description,
-            stateDirectory: context.directory.root, runDirectory: context.runDirectory,
-            processID: Int(ownProcessID()), qemuUser: context.user.name, warnings: warnings)
+            stateDirectory: context.directory.root,
+            runDirectory: context.runDirectory,
+            processID: Int(ownProcessID()),
+            qemuUser: context.user.name,
+            warnings: warnings
+        )
     }
 
     /// Applies each running machine's automatic stop action, as when the host goes down; returns when all are off.

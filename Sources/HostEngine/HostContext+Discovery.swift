@@ -28,7 +28,9 @@ package struct HostOptions: Sendable {
 extension HostContext {
     /// Looks at the host: prepares the folders, inspects QEMU, proves the accelerator; what is slow is remembered.
     package static func discover(
-        _ options: HostOptions, group: any EventLoopGroup, log: Logger
+        _ options: HostOptions,
+        group: any EventLoopGroup,
+        log: Logger
     ) async throws -> HostContext {
         let directory = StateDirectory(options.stateDirectory)
         try await onDisk { try directory.prepare() }
@@ -37,7 +39,8 @@ extension HostContext {
             throw APIError(
                 .invalidArgument,
                 "the run directory \(options.runDirectory) is too long for Unix sockets: at most "
-                    + "\(unixSocketPathMaximum - MachineFolder.longestName.utf8.count) bytes")
+                    + "\(unixSocketPathMaximum - MachineFolder.longestName.utf8.count) bytes"
+            )
         }
         try await onDisk {
             try FileAccess.makeFolder(options.runDirectory, mode: 0o755)
@@ -57,14 +60,26 @@ extension HostContext {
             throw APIError(.unsupported, "the host has no /proc/sys/kernel/random/boot_id")
         }
         return HostContext(
-            directory: directory, runDirectory: options.runDirectory,
+            directory: directory,
+            runDirectory: options.runDirectory,
             store: ConfigurationStore(
-                directory: directory, supportedVersions: level.supportedConfigurationVersions),
-            installation: installation, level: level, verdict: findings.verdict,
-            processorModel: findings.processorModel, user: user, events: events,
-            jobs: JobCenter(events: events, file: directory.jobsFile), roster: Roster(),
-            switches: SwitchBoard(path: directory.hostFile, record: record), group: group, log: log, bootID: bootID,
-            images: try DiskImages())
+                directory: directory,
+                supportedVersions: level.supportedConfigurationVersions
+            ),
+            installation: installation,
+            level: level,
+            verdict: findings.verdict,
+            processorModel: findings.processorModel,
+            user: user,
+            events: events,
+            jobs: JobCenter(events: events, file: directory.jobsFile),
+            roster: Roster(),
+            switches: SwitchBoard(path: directory.hostFile, record: record),
+            group: group,
+            log: log,
+            bootID: bootID,
+            images: try DiskImages()
+        )
     }
 }
 
@@ -91,13 +106,18 @@ private struct HostFindings {
         if let key, let cached = read(file), cached.key == key, cached.version.count == 3 {
             let version = QEMUVersion(cached.version[0], cached.version[1], cached.version[2])
             let installation = QEMUInstallation(
-                path: options.qemuPath, version: version, machineTypes: Set(cached.machineTypes),
-                firmware: UEFIFirmware.find())
+                path: options.qemuPath,
+                version: version,
+                machineTypes: Set(cached.machineTypes),
+                firmware: UEFIFirmware.find()
+            )
             if options.forcesEmulation { return emulated(installation) }
             if let accelerator = cached.accelerator.flatMap({ Accelerator(rawValue: $0) }) {
                 return HostFindings(
-                    installation: installation, verdict: .init(accelerator: accelerator, reason: cached.reason),
-                    processorModel: cached.processorModel)
+                    installation: installation,
+                    verdict: .init(accelerator: accelerator, reason: cached.reason),
+                    processorModel: cached.processorModel
+                )
             }
         }
         let installation = try await QEMUInstallation.inspect(path: options.qemuPath, user: user)
@@ -105,15 +125,20 @@ private struct HostFindings {
         if !options.forcesEmulation {
             findings.verdict = await probe.verdict(folder: directory.cache)
             findings.processorModel = await installation.processorModel(
-                for: findings.verdict.accelerator, user: user)
+                for: findings.verdict.accelerator,
+                user: user
+            )
         }
         if let key {
             let version = installation.version
             let cache = Cache(
-                key: key, version: [version.major, version.minor, version.micro],
+                key: key,
+                version: [version.major, version.minor, version.micro],
                 machineTypes: installation.machineTypes.sorted(),
                 accelerator: options.forcesEmulation ? nil : findings.verdict.accelerator.rawValue,
-                reason: findings.verdict.reason, processorModel: findings.processorModel)
+                reason: findings.verdict.reason,
+                processorModel: findings.processorModel
+            )
             if let data = try? JSONEncoder().encode(cache) {
                 // Without the cache the next start takes a second longer.
                 _ = try? await onDisk { try FileAccess.write(Array(data), to: file) }
@@ -126,7 +151,8 @@ private struct HostFindings {
         HostFindings(
             installation: installation,
             verdict: AcceleratorVerdict(accelerator: .tcg, reason: "software emulation was asked for"),
-            processorModel: "qemu64")
+            processorModel: "qemu64"
+        )
     }
 
     private static func read(_ file: String) -> Cache? {

@@ -78,7 +78,9 @@ package actor JobCenter {
 
     /// Starts a job; what `work` returns becomes its result.
     package func run(
-        _ kind: String, subject: String, virtualMachine: GUID? = nil,
+        _ kind: String,
+        subject: String,
+        virtualMachine: GUID? = nil,
         _ work: @escaping @Sendable (Reporter) async throws -> String?
     ) -> Job {
         let id = nextID
@@ -86,12 +88,19 @@ package actor JobCenter {
         let job = Job(id: id, kind: kind, subject: subject, virtualMachine: virtualMachine, started: timestamp())
         jobs[id] = job
         events.publish(
-            "job.started", virtualMachine: virtualMachine, subject: subject, job: id, message: "\(kind) \(subject)")
+            "job.started",
+            virtualMachine: virtualMachine,
+            subject: subject,
+            job: id,
+            message: "\(kind) \(subject)"
+        )
         tasks[id] = Task {
             // Written before the work begins: the next roostd then knows of it and does not give its number again.
             await record(job)
             let outcome: Result<String?, any Error>
-            do { outcome = .success(try await work(Reporter(center: self, jobID: id))) } catch { outcome = .failure(error) }
+            do { outcome = .success(try await work(Reporter(center: self, jobID: id))) } catch {
+                outcome = .failure(error)
+            }
             await self.end(id, outcome)
         }
         return job
@@ -153,11 +162,17 @@ package actor JobCenter {
         jobs[id] = job
         tasks[id] = nil
         if jobs.count > 2 * Self.kept {
-            for old in jobs.keys.sorted().prefix(jobs.count - Self.kept) where jobs[old]?.state != .running { jobs[old] = nil }
+            for old in jobs.keys.sorted().prefix(jobs.count - Self.kept) where jobs[old]?.state != .running {
+                jobs[old] = nil
+            }
         }
         events.publish(
-            "job.ended", virtualMachine: job.virtualMachine, subject: job.subject, job: id,
-            message: "\(job.kind) \(job.subject): \(job.error?.description ?? job.state.rawValue)")
+            "job.ended",
+            virtualMachine: job.virtualMachine,
+            subject: job.subject,
+            job: id,
+            message: "\(job.kind) \(job.subject): \(job.error?.description ?? job.state.rawValue)"
+        )
         for waiter in waiters.removeValue(forKey: id)?.values ?? [:].values { waiter.resume() }
         await record(job)
     }

@@ -4,7 +4,7 @@ import RoostPrimitives
 import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What a start needs of the host, checked and opened.
@@ -28,15 +28,20 @@ extension VirtualMachine {
             throw APIError(
                 .unsupported,
                 "cannot start \(name): its machine type \(machineType) is unknown to QEMU "
-                    + "\(host.installation.version) on this host")
+                    + "\(host.installation.version) on this host"
+            )
         }
         var preparation = LaunchPreparation(
-            machineType: machineType, processorModel: roost.cpuModel ?? host.processorModel)
+            machineType: machineType,
+            processorModel: roost.cpuModel ?? host.processorModel
+        )
         try checkMemory(configuration.memory.startup)
         if configuration.generation == .two {
             guard let firmware = host.installation.firmware else {
                 throw APIError(
-                    .unsupported, "cannot start \(name): the host has no UEFI firmware (Debian: apt-get install ovmf)")
+                    .unsupported,
+                    "cannot start \(name): the host has no UEFI firmware (Debian: apt-get install ovmf)"
+                )
             }
             preparation.firmware = firmware
             preparation.variablesPath = try await prepareVariables(configuration, firmware)
@@ -46,7 +51,8 @@ extension VirtualMachine {
             guard drive.kind == .hardDisk || drive.kind == .dvd else {
                 throw APIError(
                     .unsupported,
-                    "cannot start \(name): this release does not run the \(drive.kind) at \(drive.location): detach it")
+                    "cannot start \(name): this release does not run the \(drive.kind) at \(drive.location): detach it"
+                )
             }
             let format = roost.diskFormats[path] ?? (drive.kind == .dvd ? .raw : .qcow2)
             try await checkAccess(path, writable: drive.kind == .hardDisk)
@@ -67,7 +73,8 @@ extension VirtualMachine {
         guard mebibytes <= available else {
             throw APIError(
                 .insufficientResources,
-                "cannot start \(name): it needs \(mebibytes) MiB of memory, the host has \(available) MiB available")
+                "cannot start \(name): it needs \(mebibytes) MiB of memory, the host has \(available) MiB available"
+            )
         }
     }
 

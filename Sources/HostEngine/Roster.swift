@@ -36,7 +36,9 @@ package final class Roster: Sendable {
 
     private static func current(_ row: Row) -> VirtualMachineSummary {
         var summary = row.summary
-        if let startedAt = row.startedAt { summary.uptimeSeconds = Int(max(0, secondsSinceEpoch() &- max(0, startedAt))) }
+        if let startedAt = row.startedAt {
+            summary.uptimeSeconds = Int(max(0, secondsSinceEpoch() &- max(0, startedAt)))
+        }
         return summary
     }
 }

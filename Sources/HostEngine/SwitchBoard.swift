@@ -15,7 +15,10 @@ package actor SwitchBoard {
 
     /// Hyper-V's own identifier and name of the switch that every host has.
     package static let defaultSwitch = SwitchInfo(
-        id: GUID("C08CB7B8-9B3C-408E-8E30-5E16A3AEB444") ?? .zero, name: "Default Switch", type: .nat)
+        id: GUID("C08CB7B8-9B3C-408E-8E30-5E16A3AEB444") ?? .zero,
+        name: "Default Switch",
+        type: .nat
+    )
 
     private let path: String
     private var record: HostRecord
@@ -43,7 +46,8 @@ package actor SwitchBoard {
         guard let found = all.first(where: { $0.name == name }) else {
             throw APIError(
                 .notFound,
-                "there is no virtual switch \"\(name)\": choose \(all.map { "\"\($0.name)\"" }.joined(separator: ", "))")
+                "there is no virtual switch \"\(name)\": choose \(all.map { "\"\($0.name)\"" }.joined(separator: ", "))"
+            )
         }
         return found
     }
@@ -56,13 +60,17 @@ package actor SwitchBoard {
         if id == Self.defaultSwitch.id { return .nat }
         guard let item = record.switches.first(where: { $0.id == id }) else {
             throw APIError(
-                .notFound, "a network adapter of \(machine) is connected to the switch \(id), which does not exist")
+                .notFound,
+                "a network adapter of \(machine) is connected to the switch \(id), which does not exist"
+            )
         }
         if !fileExists("/sys/class/net/\(item.bridge)/bridge") {
             // Bridges do not outlive the host's run; those that Roost made are made again.
             guard item.ownsBridge else {
                 throw APIError(
-                    .notFound, "the bridge \(item.bridge) of the switch \"\(item.name)\" does not exist: make it first")
+                    .notFound,
+                    "the bridge \(item.bridge) of the switch \"\(item.name)\" does not exist: make it first"
+                )
             }
             // Machines that start together look for it together.
             try await gate.run { try await self.remakeBridge(item) }
@@ -81,8 +89,13 @@ package actor SwitchBoard {
         let ownsBridge = request.bridge == nil
         let bridge = request.bridge ?? "roostbr" + id.lowercased.prefix(6)
         let item = HostRecord.Switch(
-            id: id, name: request.name, type: request.type.rawValue, bridge: bridge,
-            interface: request.interface ?? "", ownsBridge: ownsBridge)
+            id: id,
+            name: request.name,
+            type: request.type.rawValue,
+            bridge: bridge,
+            interface: request.interface ?? "",
+            ownsBridge: ownsBridge
+        )
         if ownsBridge {
             try await makeBridge(item)
         } else if !fileExists("/sys/class/net/\(bridge)/bridge") {
@@ -113,7 +126,9 @@ package actor SwitchBoard {
         }
         guard users.isEmpty else {
             throw APIError(
-                .busy, "the switch \"\(name)\" is in use by \(users.joined(separator: ", ")): disconnect them first")
+                .busy,
+                "the switch \"\(name)\" is in use by \(users.joined(separator: ", ")): disconnect them first"
+            )
         }
         var next = record
         next.switches.removeAll { $0.id == item.id }
@@ -141,7 +156,9 @@ package actor SwitchBoard {
             !request.name.unicodeScalars.contains(where: { $0.value < 32 || $0 == "/" || $0.value == 127 })
         else {
             throw APIError(
-                .invalidArgument, "a switch's name has 1 to 100 characters, without \"/\" and control characters")
+                .invalidArgument,
+                "a switch's name has 1 to 100 characters, without \"/\" and control characters"
+            )
         }
         if list().contains(where: { $0.name == request.name }) {
             throw APIError(.exists, "there is a virtual switch \"\(request.name)\" already")
@@ -167,9 +184,13 @@ package actor SwitchBoard {
     private func info(_ item: HostRecord.Switch) -> SwitchInfo {
         let exists = fileExists("/sys/class/net/\(item.bridge)/bridge")
         return SwitchInfo(
-            id: item.id, name: item.name, type: SwitchType(rawValue: item.type) ?? .private, bridge: item.bridge,
+            id: item.id,
+            name: item.name,
+            type: SwitchType(rawValue: item.type) ?? .private,
+            bridge: item.bridge,
             interface: item.interface.isEmpty ? nil : item.interface,
-            problem: exists || item.ownsBridge ? nil : "the bridge \(item.bridge) does not exist")
+            problem: exists || item.ownsBridge ? nil : "the bridge \(item.bridge) does not exist"
+        )
     }
 
     private func save(_ next: HostRecord) async throws {
@@ -202,14 +223,18 @@ package actor SwitchBoard {
 
     private func runIP(_ arguments: [String], _ item: HostRecord.Switch) async throws {
         guard let ip else {
-            throw APIError(.unsupported, "switches other than NAT need the program ip (Debian: apt-get install iproute2)")
+            throw APIError(
+                .unsupported,
+                "switches other than NAT need the program ip (Debian: apt-get install iproute2)"
+            )
         }
         let result = try await ip.run(arguments)
         guard result.succeeded else {
             throw APIError(
                 result.errors.contains("not permitted") ? .permissionDenied : .engineFailure,
                 "cannot set up the switch \"\(item.name)\"",
-                cause: result.errors.split(separator: "\n").first.map(String.init))
+                cause: result.errors.split(separator: "\n").first.map(String.init)
+            )
         }
     }
 }

@@ -11,9 +11,12 @@ extension VirtualMachine {
         configuration.drives.map { drive in
             DriveInfo(
                 controllerType: drive.location.controllerType.rawValue,
-                controllerNumber: drive.location.controllerNumber, slot: drive.location.slot, kind: drive.kind.word,
+                controllerNumber: drive.location.controllerNumber,
+                slot: drive.location.slot,
+                kind: drive.kind.word,
                 path: drive.path,
-                problem: drive.path.flatMap { fileExists($0) ? nil : "the file does not exist" })
+                problem: drive.path.flatMap { fileExists($0) ? nil : "the file does not exist" }
+            )
         }
     }
 
@@ -25,8 +28,13 @@ extension VirtualMachine {
             do {
                 let info = try await host.images.info(path)
                 result[index].disk = DiskInfo(
-                    path: path, format: info.format, virtualSizeBytes: info.virtualSizeBytes,
-                    actualSizeBytes: info.actualSizeBytes, backingFile: info.backingFile, attachedTo: [name])
+                    path: path,
+                    format: info.format,
+                    virtualSizeBytes: info.virtualSizeBytes,
+                    actualSizeBytes: info.actualSizeBytes,
+                    backingFile: info.backingFile,
+                    attachedTo: [name]
+                )
             } catch {
                 result[index].problem = APIError(translating: error).description
             }
@@ -44,10 +52,15 @@ extension VirtualMachine {
         let info = try await host.images.info(request.path)
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
             throw APIError(
-                .unsupported, "the disk \(request.path) is of the format \(info.format): convert it to qcow2, raw or vhdx")
+                .unsupported,
+                "the disk \(request.path) is of the format \(info.format): convert it to qcow2, raw or vhdx"
+            )
         }
         if format == .vhdx && kind == .hardDisk {
-            host.log.notice("a VHDX disk blocks live migration", metadata: ["machine": "\(name)", "disk": "\(request.path)"])
+            host.log.notice(
+                "a VHDX disk blocks live migration",
+                metadata: ["machine": "\(name)", "disk": "\(request.path)"]
+            )
         }
         try await checkReachable(request.path, writable: kind == .hardDisk)
         let wanted = try request.location.map { try parseLocation($0) }
@@ -81,10 +94,18 @@ extension VirtualMachine {
             throw error
         }
         host.events.publish(
-            "vm.changed", virtualMachine: id, subject: name, message: "\(name): \(drive.location) attached")
+            "vm.changed",
+            virtualMachine: id,
+            subject: name,
+            message: "\(name): \(drive.location) attached"
+        )
         return DriveInfo(
-            controllerType: drive.location.controllerType.rawValue, controllerNumber: drive.location.controllerNumber,
-            slot: drive.location.slot, kind: kind.word, path: drive.path)
+            controllerType: drive.location.controllerType.rawValue,
+            controllerNumber: drive.location.controllerNumber,
+            slot: drive.location.slot,
+            kind: kind.word,
+            path: drive.path
+        )
     }
 
     /// Detaches the drive at a location; its file stays.
@@ -111,7 +132,8 @@ extension VirtualMachine {
             let drive = try await load().drives.first(where: { $0.path == path && $0.kind == .hardDisk })
         else { return false }
         try await machine.monitor.execute(
-            QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes))
+            QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes)
+        )
         return true
     }
 
@@ -136,18 +158,22 @@ extension VirtualMachine {
         let options = BlockNodeOptions(name: node, format: format, path: path, readOnly: drive.kind == .dvd)
         do {
             try await machine.monitor.execute(
-                QMPCommands.BlockdevAdd(driver: options.driver, nodeName: node, options: options.options))
+                QMPCommands.BlockdevAdd(driver: options.driver, nodeName: node, options: options.options)
+            )
         } catch let error as QMPError where error.message.contains("lock") {
             throw APIError(.busy, "cannot attach \(path): another process uses it", cause: error.message)
         }
         do {
             try await machine.monitor.execute(
                 QMPCommands.DeviceAdd(
-                    driver: drive.kind == .dvd ? "scsi-cd" : "scsi-hd", id: MachineArguments.deviceID(drive.location),
+                    driver: drive.kind == .dvd ? "scsi-cd" : "scsi-hd",
+                    id: MachineArguments.deviceID(drive.location),
                     bus: "scsi\(drive.location.controllerNumber).0",
                     properties: [
                         "channel": 0, "scsi-id": .int(Int64(drive.location.slot)), "lun": 0, "drive": .string(node),
-                    ]))
+                    ]
+                )
+            )
         } catch {
             _ = try? await machine.monitor.execute(QMPCommands.BlockdevDelete(nodeName: node))
             throw error
@@ -165,7 +191,8 @@ extension VirtualMachine {
         for _ in 0..<50 {
             do {
                 return try await machine.monitor.execute(
-                    QMPCommands.BlockdevDelete(nodeName: MachineArguments.nodeName(location)))
+                    QMPCommands.BlockdevDelete(nodeName: MachineArguments.nodeName(location))
+                )
             } catch {
                 lastError = error
                 try await Task.sleep(for: .milliseconds(100))

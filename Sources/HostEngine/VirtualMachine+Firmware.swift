@@ -8,7 +8,8 @@ import VMConfiguration
 extension VirtualMachine {
     /// The path of the variable store, made when it does not exist yet.
     func prepareVariables(
-        _ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware
+        _ configuration: VirtualMachineConfiguration,
+        _ firmware: UEFIFirmware
     ) async throws -> String {
         let path = host.directory.guestState(id)
         if !fileExists(path) { try await makeVariables(configuration, firmware, path: path) }
@@ -17,7 +18,9 @@ extension VirtualMachine {
 
     /// Makes a fresh variable store as the configuration's Secure Boot settings say, owned by QEMU's user.
     func makeVariables(
-        _ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware, path: String
+        _ configuration: VirtualMachineConfiguration,
+        _ firmware: UEFIFirmware,
+        path: String
     ) async throws {
         let user = host.user
         try await onDisk { try writeVariables(configuration, firmware, to: path, for: user) }
@@ -31,21 +34,26 @@ extension VirtualMachine {
     /// - Parameter toleratingDamage: Leaves out what a variable store that cannot be read would say; a running guest may
     ///   be writing it at this moment.
     func firmwareInfo(
-        _ configuration: VirtualMachineConfiguration, toleratingDamage: Bool = false
+        _ configuration: VirtualMachineConfiguration,
+        toleratingDamage: Bool = false
     ) async throws -> FirmwareInfo {
         let settings = configuration.firmware
         let isUEFI = configuration.generation == .two
         var info = FirmwareInfo(
-            type: isUEFI ? "UEFI" : "BIOS", secureBoot: isUEFI ? settings.secureBootEnabled : nil,
-            secureBootTemplate: isUEFI ? settings.secureBootTemplate?.description : nil, trustedAuthorities: [],
-            bootOrder: settings.bootOrder.map(\.description), firmwareBootEntries: [],
-            hasStarted: configuration.roost.virtualMachineHasStarted)
+            type: isUEFI ? "UEFI" : "BIOS",
+            secureBoot: isUEFI ? settings.secureBootEnabled : nil,
+            secureBootTemplate: isUEFI ? settings.secureBootTemplate?.description : nil,
+            trustedAuthorities: [],
+            bootOrder: settings.bootOrder.map(\.description),
+            firmwareBootEntries: [],
+            hasStarted: configuration.roost.virtualMachineHasStarted
+        )
         let path = host.directory.guestState(id)
         guard isUEFI, fileExists(path) else { return info }
         let store: VariableStore
         do {
             store = try await onDisk { try VariableStore(parsing: try FileAccess.read(path)) }
-        } catch where toleratingDamage {
+        } catch  where toleratingDamage {
             return info
         }
         info.trustedAuthorities = try store.secureBootState().authorities.map {
@@ -74,7 +82,8 @@ extension VirtualMachine {
             throw APIError(
                 .invalidState,
                 "\(name) has started before: new Secure Boot keys replace its variable store, which loses boot entries and "
-                    + "keys that the guest enrolled; say --force to do so")
+                    + "keys that the guest enrolled; say --force to do so"
+            )
         }
         let (firmware, variables, user) = (host.installation.firmware, host.directory.guestState(id), host.user)
         let changed = try await updateConfiguration { configuration in
@@ -82,7 +91,9 @@ extension VirtualMachine {
             try apply(request.secureBoot, to: &settings, of: configuration)
             if let texts = request.ownCertificates {
                 var roost = configuration.roost
-                roost.secureBootCertificates = try texts.flatMap { try Certificate.parse(file: Array($0.utf8)).map(\.der) }
+                roost.secureBootCertificates = try texts.flatMap {
+                    try Certificate.parse(file: Array($0.utf8)).map(\.der)
+                }
                 configuration.roost = roost
             }
             if let order = request.bootOrder {
@@ -99,7 +110,10 @@ extension VirtualMachine {
 
 /// Writes a fresh variable store as the configuration's Secure Boot settings say, owned by QEMU's user.
 private func writeVariables(
-    _ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware, to path: String, for user: QEMUUser
+    _ configuration: VirtualMachineConfiguration,
+    _ firmware: UEFIFirmware,
+    to path: String,
+    for user: QEMUUser
 ) throws {
     let settings = configuration.firmware
     let bytes: [UInt8]
@@ -107,7 +121,8 @@ private func writeVariables(
         guard let template = settings.secureBootTemplate, let keys = SecureBootKeySet(id: template.id) else {
             throw APIError(
                 .unsupported,
-                "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here")
+                "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here"
+            )
         }
         let base = try VariableStore(parsing: try FileAccess.read(firmware.keyedVariablesPath))
         let certificates = try configuration.roost.secureBootCertificates.map { try Certificate(der: $0) }
@@ -121,7 +136,9 @@ private func writeVariables(
 
 /// Reads `off`, `on` or a template's name into firmware settings.
 func apply(
-    _ secureBoot: String?, to settings: inout FirmwareSettings, of configuration: VirtualMachineConfiguration
+    _ secureBoot: String?,
+    to settings: inout FirmwareSettings,
+    of configuration: VirtualMachineConfiguration
 ) throws {
     guard let secureBoot else { return }
     switch secureBoot.lowercased() {
@@ -145,16 +162,20 @@ func secureBootTemplate(_ name: String, version: ConfigurationVersion) throws ->
         throw APIError(
             .unsupported,
             "the Secure Boot template \(name) needs configuration version "
-                + "\(Feature.linuxSecureBoot.minimumVersion), this is \(version)")
+                + "\(Feature.linuxSecureBoot.minimumVersion), this is \(version)"
+        )
     }
     return template
 }
 
 private func bootDevice(_ text: String, in configuration: VirtualMachineConfiguration) throws -> BootDevice {
     if let device = BootDevice(text) { return device }
-    if let adapter = configuration.networkAdapters.first(where: { $0.name == text }) { return .networkAdapter(adapter.id) }
+    if let adapter = configuration.networkAdapters.first(where: { $0.name == text }) {
+        return .networkAdapter(adapter.id)
+    }
     throw APIError(
         .invalidArgument,
         "\"\(text)\" is no boot device: name a drive as in scsi:0:0, a network adapter, or for generation 1 one of "
-            + "HardDrive, Optical, Network, Floppy")
+            + "HardDrive, Optical, Network, Floppy"
+    )
 }

@@ -46,8 +46,10 @@ extension VirtualMachine {
                 machine.disconnect()
                 let translated = APIError(translating: error)
                 throw APIError(
-                    translated.code, "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
-                    cause: machine.folder.lastWords() ?? translated.description)
+                    translated.code,
+                    "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
+                    cause: machine.folder.lastWords() ?? translated.description
+                )
             }
         } catch {
             // Nothing may be written behind the record of the end.
@@ -63,18 +65,25 @@ extension VirtualMachine {
     }
 
     private func spawnQEMU(
-        _ configuration: VirtualMachineConfiguration, _ preparation: LaunchPreparation,
+        _ configuration: VirtualMachineConfiguration,
+        _ preparation: LaunchPreparation,
         onSpawn: @Sendable (SpawnedProcess) -> Void
     ) async throws -> RunningMachine {
         let accelerator = host.verdict.accelerator
         var request = RunningMachine.LaunchRequest(
-            qemuPath: host.installation.path, user: host.user, folder: host.folder(id.uppercased),
+            qemuPath: host.installation.path,
+            user: host.user,
+            folder: host.folder(id.uppercased),
             configuration: configuration
         ) { monitor, agent, serial in
             var plan = MachinePlan(
-                accelerator: accelerator, processorModel: preparation.processorModel,
-                machineType: preparation.machineType, monitorDescriptor: monitor, agentDescriptor: agent,
-                serialDescriptor: serial)
+                accelerator: accelerator,
+                processorModel: preparation.processorModel,
+                machineType: preparation.machineType,
+                monitorDescriptor: monitor,
+                agentDescriptor: agent,
+                serialDescriptor: serial
+            )
             plan.firmware = preparation.firmware
             plan.variablesPath = preparation.variablesPath
             plan.driveFiles = preparation.driveFiles
@@ -99,7 +108,10 @@ extension VirtualMachine {
         }
         if words.contains("cannot set up guest memory") || words.contains("Cannot allocate memory") {
             return APIError(
-                .insufficientResources, "cannot start \(name): the host has not enough memory for it", cause: words)
+                .insufficientResources,
+                "cannot start \(name): the host has not enough memory for it",
+                cause: words
+            )
         }
         var translated = APIError(translating: error)
         translated.message = "cannot start \(name): \(error.message)"

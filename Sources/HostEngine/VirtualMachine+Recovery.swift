@@ -59,9 +59,11 @@ extension VirtualMachine {
     private func takeOver() async {
         let folder = host.folder(id.uppercased)
         let identity = ProcessIdentity(
-            processID: record.processID, startTicks: record.startTicks,
+            processID: record.processID,
+            startTicks: record.startTicks,
             // The record is of this run of the host; roostd may know the run by another name than the kernel.
-            bootID: ProcessIdentity.currentBootID() ?? record.bootID)
+            bootID: ProcessIdentity.currentBootID() ?? record.bootID
+        )
         let known = record.processID > 0 ? SpawnedProcess.find(identity) : nil
         if record.processID > 0 && known == nil { return processIsGone(folder) }
         let (id, user) = (id, host.user)
@@ -71,7 +73,12 @@ extension VirtualMachine {
         do {
             try await resume(
                 try await RunningMachine.connect(
-                    to: find, folder: folder, group: host.group, deadline: .seconds(5)))
+                    to: find,
+                    folder: folder,
+                    group: host.group,
+                    deadline: .seconds(5)
+                )
+            )
         } catch {
             guard let process = find() else { return processIsGone(folder) }
             host.log.error("QEMU does not answer", metadata: ["machine": "\(name)", "error": "\(error)"])
@@ -81,7 +88,9 @@ extension VirtualMachine {
             handle(
                 .found(
                     .paused,
-                    reason: "its QEMU (process \(process.identity.processID)) does not answer: turn it off to end it"))
+                    reason: "its QEMU (process \(process.identity.processID)) does not answer: turn it off to end it"
+                )
+            )
         }
     }
 

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// How a machine's processors are executed.
@@ -71,7 +71,9 @@ package struct AcceleratorProbe: Sendable {
                     "-machine", "q35", "-accel", accelerator.rawValue, "-m", "32", "-nodefaults", "-no-user-config",
                     "-display", "none", "-no-reboot", "-bios", image,
                     "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
-                ], deadline: limit)
+                ],
+                deadline: limit
+            )
             if result.end == .exited(AcceleratorProbeImage.exitCode) { return nil }
             let words = result.errors.split(separator: "\n").last.map { ": \($0)" } ?? ""
             return "the test guest ended with \(result.end)\(words)"

@@ -2,7 +2,7 @@ import QMP
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What a disk file is.
@@ -45,9 +45,12 @@ package struct DiskImages: Sendable {
             throw error
         }
         return DiskImageInfo(
-            format: format, virtualSizeBytes: size, actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
+            format: format,
+            virtualSizeBytes: size,
+            actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
             backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue,
-            dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue)
+            dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue
+        )
     }
 
     /// Makes an empty disk, durably; nothing is left when this throws.
@@ -62,7 +65,10 @@ package struct DiskImages: Sendable {
     ///
     /// - Parameter onProgress: Called with fractions from 0 to 1.
     package func convert(
-        _ source: String, format sourceFormat: String, to path: String, format: String,
+        _ source: String,
+        format sourceFormat: String,
+        to path: String,
+        format: String,
         onProgress: @escaping @Sendable (Double) -> Void
     ) async throws {
         try requireFile(source)
@@ -87,7 +93,8 @@ package struct DiskImages: Sendable {
         try requireFile(path)
         let result = try await tool.run(
             ["resize", "-q", "-f", format] + (shrink ? ["--shrink"] : []) + ["--", path, "\(sizeBytes)"],
-            deadline: .seconds(600))
+            deadline: .seconds(600)
+        )
         guard result.succeeded else { throw failure("cannot resize the disk \(path)", result) }
         try sync(path)
     }
@@ -139,10 +146,13 @@ package struct DiskImages: Sendable {
     private func failure(_ message: String, _ result: ToolResult) -> EngineError {
         let words = result.errors.split(separator: "\n").last.map(String.init) ?? "\(result.end)"
         let code: EngineError.Code =
-            words.contains("No space left") ? .insufficientResources
-            : words.contains("Failed to get") && words.contains("lock") ? .busy
-            : words.contains("Permission denied") ? .permissionDenied
-            : words.contains("not in") && words.contains("format") ? .corrupt : .failed
+            words.contains("No space left")
+            ? .insufficientResources
+            : words.contains("Failed to get") && words.contains("lock")
+                ? .busy
+                : words.contains("Permission denied")
+                    ? .permissionDenied
+                    : words.contains("not in") && words.contains("format") ? .corrupt : .failed
         return EngineError(code, message, cause: words)
     }
 }

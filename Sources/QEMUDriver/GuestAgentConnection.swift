@@ -43,7 +43,8 @@ package final class GuestAgentConnection: Sendable {
     ///
     /// - Throws: `QMPError`: `.refused` with the agent's words, `.timedOut` when nobody answers, `.closed`.
     package func execute<Command: GuestAgentCommand>(
-        _ command: Command, deadline: Duration = .seconds(5)
+        _ command: Command,
+        deadline: Duration = .seconds(5)
     ) async throws -> Command.Response {
         guard let channel = state.withLock({ $0.channel }) else {
             throw QMPError(.closed, "the guest agent's channel is not open", command: Command.name)
@@ -61,7 +62,9 @@ package final class GuestAgentConnection: Sendable {
     }
 
     private func send<Command: GuestAgentCommand>(
-        _ command: Command, deadline: Duration, on channel: any Channel,
+        _ command: Command,
+        deadline: Duration,
+        on channel: any Channel,
         _ continuation: CheckedContinuation<JSONValue, any Error>
     ) {
         do throws(QMPError) {

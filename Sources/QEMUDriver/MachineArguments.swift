@@ -159,7 +159,8 @@ package struct MachineArguments {
                 add(
                     "-device",
                     "pcie-root-port,id=nic-port-\(port),bus=pcie.0,addr=0x2.0x\(port),chassis=\(port + 1),"
-                        + "port=\(port)\(multifunction)")
+                        + "port=\(port)\(multifunction)"
+                )
             }
         }
         for (index, adapter) in configuration.networkAdapters.enumerated() {
@@ -204,7 +205,10 @@ package struct MachineArguments {
     }
 
     private mutating func addBlockNode(
-        _ name: String, format: RoostSettings.DiskFormat, path: String, readOnly: Bool
+        _ name: String,
+        format: RoostSettings.DiskFormat,
+        path: String,
+        readOnly: Bool
     ) {
         add("-blockdev", BlockNodeOptions(name: name, format: format, path: path, readOnly: readOnly).json)
     }

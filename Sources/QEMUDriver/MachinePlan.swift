@@ -43,8 +43,12 @@ package struct MachinePlan: Sendable, Hashable {
     package var seedPath: String?
 
     package init(
-        accelerator: Accelerator, processorModel: String, machineType: String, monitorDescriptor: Int,
-        agentDescriptor: Int, serialDescriptor: Int
+        accelerator: Accelerator,
+        processorModel: String,
+        machineType: String,
+        monitorDescriptor: Int,
+        agentDescriptor: Int,
+        serialDescriptor: Int
     ) {
         self.accelerator = accelerator
         self.processorModel = processorModel

@@ -37,7 +37,9 @@ package final class MonitorConnection: Sendable {
     /// - Throws: `EngineError` `.notFound` when nobody listens, `.timeout` when no greeting comes in time,
     ///   `.failed` when QEMU ends before or speaks something else.
     package static func connect(
-        path: String, group: any EventLoopGroup, deadline: Duration
+        path: String,
+        group: any EventLoopGroup,
+        deadline: Duration
     ) async throws -> (connection: MonitorConnection, greeting: QMPGreeting) {
         let connection = MonitorConnection()
         let channel = try await connectSocket(path: path, group: group) { channel in
@@ -64,7 +66,10 @@ package final class MonitorConnection: Sendable {
             connection.close()
             let isTimeout = (error as? QMPError)?.code == .timedOut
             throw EngineError(
-                isTimeout ? .timeout : .failed, "QEMU's monitor at \(path) did not come up", cause: "\(error)")
+                isTimeout ? .timeout : .failed,
+                "QEMU's monitor at \(path) did not come up",
+                cause: "\(error)"
+            )
         }
     }
 
@@ -72,7 +77,8 @@ package final class MonitorConnection: Sendable {
     ///
     /// - Throws: `QMPError`: `.refused` with QEMU's class and words, `.timedOut`, `.closed`.
     package func execute<Command: QMPCommand>(
-        _ command: Command, deadline: Duration = .seconds(30)
+        _ command: Command,
+        deadline: Duration = .seconds(30)
     ) async throws -> Command.Response {
         guard let channel = state.withLock({ $0.channel }) else {
             throw QMPError(.closed, "the monitor is not connected", command: Command.name)
@@ -90,7 +96,9 @@ package final class MonitorConnection: Sendable {
     }
 
     private func send<Command: QMPCommand>(
-        _ command: Command, deadline: Duration, on channel: any Channel,
+        _ command: Command,
+        deadline: Duration,
+        on channel: any Channel,
         _ continuation: CheckedContinuation<JSONValue, any Error>
     ) {
         do throws(QMPError) {

@@ -2,7 +2,7 @@ import CRoostLinux
 import Dispatch
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// How a process ended.
@@ -37,7 +37,8 @@ package final class ProcessWatch: Sendable {
     /// Starts following; the source keeps itself until the process has ended or it is cancelled.
     @discardableResult
     fileprivate static func follow(
-        _ process: SpawnedProcess, onEnd: @escaping @Sendable (ProcessEnd) -> Void
+        _ process: SpawnedProcess,
+        onEnd: @escaping @Sendable (ProcessEnd) -> Void
     ) -> any DispatchSourceRead {
         let pidfd = process.pidfd
         // SAFETY: as above.

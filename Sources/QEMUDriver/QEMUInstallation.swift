@@ -59,11 +59,13 @@ package struct UEFIFirmware: Sendable, Hashable {
         UEFIFirmware(
             codePath: "/usr/share/OVMF/OVMF_CODE_4M.ms.fd",
             plainVariablesPath: "/usr/share/OVMF/OVMF_VARS_4M.fd",
-            keyedVariablesPath: "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+            keyedVariablesPath: "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"
+        ),
         UEFIFirmware(
             codePath: "/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd",
             plainVariablesPath: "/usr/share/edk2/ovmf/OVMF_VARS.fd",
-            keyedVariablesPath: "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"),
+            keyedVariablesPath: "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"
+        ),
     ]
 
     /// The first set of files that is complete.
@@ -92,7 +94,10 @@ extension QEMUInstallation {
             [
                 "-machine", "none", "-accel", "kvm", "-nodefaults", "-no-user-config", "-display", "none", "-S",
                 "-qmp", "stdio",
-            ], input: Array(talk.utf8), deadline: .seconds(30))
+            ],
+            input: Array(talk.utf8),
+            deadline: .seconds(30)
+        )
         return Self.richestModel(in: result?.output ?? [])
     }
 
@@ -117,12 +122,15 @@ extension QEMUInstallation {
         guard fileExists(path) else {
             throw EngineError(
                 .notFound,
-                "QEMU is not at \(path): install it (Debian: apt-get install qemu-system-x86) or name it with --qemu")
+                "QEMU is not at \(path): install it (Debian: apt-get install qemu-system-x86) or name it with --qemu"
+            )
         }
         let talk = #"{"execute":"qmp_capabilities"}{"execute":"query-machines"}{"execute":"quit"}"#
         let result = try await Tool(path: path, user: user).run(
             ["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio"],
-            input: Array(talk.utf8), deadline: .seconds(30))
+            input: Array(talk.utf8),
+            deadline: .seconds(30)
+        )
         var session = QMPSession()
         var version: QEMUVersion?
         var machines: Set<String> = []
@@ -139,8 +147,10 @@ extension QEMUInstallation {
         }
         guard let version, !machines.isEmpty else {
             throw EngineError(
-                .failed, "\(path) does not answer as QEMU does (\(result.end))",
-                cause: result.errors.isEmpty ? nil : result.errors)
+                .failed,
+                "\(path) does not answer as QEMU does (\(result.end))",
+                cause: result.errors.isEmpty ? nil : result.errors
+            )
         }
         return QEMUInstallation(path: path, version: version, machineTypes: machines, firmware: UEFIFirmware.find())
     }

@@ -1,7 +1,7 @@
 import CRoostLinux
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The user that QEMU runs as.
@@ -26,7 +26,8 @@ package struct QEMUUser: Sendable, Hashable {
             throw EngineError(
                 .notFound,
                 "the user \(name), which QEMU is to run as, does not exist: create it with "
-                    + "'adduser --system --group --no-create-home \(name)' or name another with --qemu-user")
+                    + "'adduser --system --group --no-create-home \(name)' or name another with --qemu-user"
+            )
         }
         guard entry.pointee.pw_uid != 0 else {
             throw EngineError(.permissionDenied, "QEMU must not run as \(name), who is root: name another user")
@@ -34,7 +35,12 @@ package struct QEMUUser: Sendable, Hashable {
         var groups: [UInt32] = []
         if let kvm = getgrnam("kvm") { groups.append(kvm.pointee.gr_gid) }
         return QEMUUser(
-            name: name, userID: entry.pointee.pw_uid, groupID: entry.pointee.pw_gid, groups: groups, isOther: true)
+            name: name,
+            userID: entry.pointee.pw_uid,
+            groupID: entry.pointee.pw_gid,
+            groups: groups,
+            isOther: true
+        )
     }
 
     /// Gives a file or folder to the user; does nothing when roostd runs as that user itself.
@@ -42,7 +48,10 @@ package struct QEMUUser: Sendable, Hashable {
         guard isOther else { return }
         guard lchown(path, userID, groupID) == 0 else {
             throw EngineError(
-                .permissionDenied, "cannot give \(path) to the user \(name)", cause: systemErrorText(errno))
+                .permissionDenied,
+                "cannot give \(path) to the user \(name)",
+                cause: systemErrorText(errno)
+            )
         }
     }
 
@@ -65,6 +74,7 @@ package struct QEMUUser: Sendable, Hashable {
             .permissionDenied,
             "the user \(name), which QEMU runs as, cannot \(writable ? "read and write" : "read") \(path): "
                 + "grant it (setfacl -m u:\(name):\(writable ? "rw" : "r") FILE, and x on the folders above)",
-            cause: systemErrorText(-result))
+            cause: systemErrorText(-result)
+        )
     }
 }

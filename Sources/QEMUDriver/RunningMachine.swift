@@ -3,7 +3,7 @@ import QMP
 package import VMConfiguration
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A QEMU with its connections: just started, or found again after a restart of roostd.
@@ -28,7 +28,10 @@ package struct RunningMachine: Sendable {
         package var deadline = Duration.seconds(30)
 
         package init(
-            qemuPath: String, user: QEMUUser, folder: MachineFolder, configuration: VirtualMachineConfiguration,
+            qemuPath: String,
+            user: QEMUUser,
+            folder: MachineFolder,
+            configuration: VirtualMachineConfiguration,
             plan: @escaping @Sendable (Int, Int, Int) -> MachinePlan
         ) {
             self.qemuPath = qemuPath
@@ -47,7 +50,9 @@ package struct RunningMachine: Sendable {
     /// - Parameter onSpawn: Called once the process exists, before QEMU has come up.
     /// - Throws: `EngineError` with QEMU's last words; no process is left then.
     package static func launch(
-        _ request: LaunchRequest, group: any EventLoopGroup, onSpawn: @Sendable (SpawnedProcess) -> Void
+        _ request: LaunchRequest,
+        group: any EventLoopGroup,
+        onSpawn: @Sendable (SpawnedProcess) -> Void
     ) async throws -> RunningMachine {
         let folder = request.folder
         try folder.prepare(for: request.user)
@@ -61,7 +66,8 @@ package struct RunningMachine: Sendable {
             throw EngineError(
                 (error as? EngineError)?.code == .timeout ? .timeout : .failed,
                 "QEMU did not start (\(end))",
-                cause: folder.lastWords() ?? "\(error)")
+                cause: folder.lastWords() ?? "\(error)"
+            )
         }
     }
 
@@ -81,7 +87,11 @@ package struct RunningMachine: Sendable {
                 path: request.qemuPath,
                 arguments: MachineArguments.build(request.configuration, plan),
                 environment: ["PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=/nonexistent"],
-                directory: folder.path, descriptors: owned.map(\.number), user: request.user))
+                directory: folder.path,
+                descriptors: owned.map(\.number),
+                user: request.user
+            )
+        )
     }
 
     private static func openFile(_ path: String, _ flags: Int32) throws(EngineError) -> OwnedDescriptor {
@@ -96,10 +106,16 @@ package struct RunningMachine: Sendable {
     ///   and its arguments can be looked at.
     /// - Throws: `EngineError` `.notFound` when nobody listens or the process is not found, `.timeout`, `.failed`.
     package static func connect(
-        to find: @Sendable () -> SpawnedProcess?, folder: MachineFolder, group: any EventLoopGroup, deadline: Duration
+        to find: @Sendable () -> SpawnedProcess?,
+        folder: MachineFolder,
+        group: any EventLoopGroup,
+        deadline: Duration
     ) async throws -> RunningMachine {
         let (monitor, greeting) = try await MonitorConnection.connect(
-            path: folder.monitorSocket, group: group, deadline: deadline)
+            path: folder.monitorSocket,
+            group: group,
+            deadline: deadline
+        )
         var agent: GuestAgentConnection?
         do {
             let agentChannel = try await GuestAgentConnection.connect(path: folder.agentSocket, group: group)
@@ -110,8 +126,13 @@ package struct RunningMachine: Sendable {
                 throw EngineError(.notFound, "no process belongs to the sockets in \(folder.path)")
             }
             return RunningMachine(
-                process: process, monitor: monitor, agent: agentChannel, console: console, folder: folder,
-                version: QEMUVersion(greeting.version))
+                process: process,
+                monitor: monitor,
+                agent: agentChannel,
+                console: console,
+                folder: folder,
+                version: QEMUVersion(greeting.version)
+            )
         } catch {
             monitor.close()
             agent?.close()

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Makes the image from which cloud-init reads a machine's first settings (NoCloud: an ISO 9660 volume `cidata`).
@@ -13,14 +13,20 @@ package enum SeedImage {
     ///   - instanceID: cloud-init runs its first-boot work once for each value.
     ///   - folder: A folder for temporary files.
     package static func make(
-        _ path: String, userData: String, instanceID: String, hostName: String, folder: String
+        _ path: String,
+        userData: String,
+        instanceID: String,
+        hostName: String,
+        folder: String
     ) async throws {
         guard userData.utf8.count <= userDataLimit else {
             throw EngineError(.invalidArgument, "the cloud-init user-data is larger than \(userDataLimit) bytes")
         }
         guard let program = Tool.find("genisoimage", "xorrisofs", "mkisofs") else {
             throw EngineError(
-                .notFound, "cloud-init seeds need genisoimage or xorriso (Debian: apt-get install genisoimage)")
+                .notFound,
+                "cloud-init seeds need genisoimage or xorriso (Debian: apt-get install genisoimage)"
+            )
         }
         let staging = "\(folder)/seed-\(instanceID)"
         let user = "\(staging)/user-data"

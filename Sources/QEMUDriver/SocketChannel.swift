@@ -10,7 +10,8 @@ final class SocketHandler: ChannelInboundHandler, Sendable {
     private let onClose: @Sendable () -> Void
 
     init(
-        onOpen: @escaping @Sendable () -> Void, onBytes: @escaping @Sendable ([UInt8]) -> Void,
+        onOpen: @escaping @Sendable () -> Void,
+        onBytes: @escaping @Sendable ([UInt8]) -> Void,
         onClose: @escaping @Sendable () -> Void
     ) {
         self.onOpen = onOpen
@@ -42,8 +43,11 @@ final class SocketHandler: ChannelInboundHandler, Sendable {
 ///
 /// - Throws: `EngineError` `.notFound` when nobody listens there.
 func connectSocket(
-    path: String, group: any EventLoopGroup, onChannel: @escaping @Sendable (any Channel) -> Void,
-    onOpen: @escaping @Sendable () -> Void = {}, onBytes: @escaping @Sendable ([UInt8]) -> Void,
+    path: String,
+    group: any EventLoopGroup,
+    onChannel: @escaping @Sendable (any Channel) -> Void,
+    onOpen: @escaping @Sendable () -> Void = {},
+    onBytes: @escaping @Sendable ([UInt8]) -> Void,
     onClose: @escaping @Sendable () -> Void
 ) async throws -> any Channel {
     do {
@@ -53,7 +57,8 @@ func connectSocket(
                 onChannel(channel)
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        SocketHandler(onOpen: onOpen, onBytes: onBytes, onClose: onClose))
+                        SocketHandler(onOpen: onOpen, onBytes: onBytes, onClose: onClose)
+                    )
                 }
             }
             .connect(unixDomainSocketPath: path).get()

@@ -1,7 +1,7 @@
 import CRoostLinux
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A process that roostd started in a session of its own, or found again.
@@ -43,10 +43,18 @@ package func spawn(_ request: SpawnRequest) throws(EngineError) -> SpawnedProces
                     request.path.withCString { path in
                         request.directory.withCString { directory in
                             var call = roost_spawn_request(
-                                path: path, argv: argv, envp: envp, directory: directory,
-                                descriptors: descriptors.baseAddress, descriptor_count: descriptors.count,
-                                drop_privileges: request.user.isOther ? 1 : 0, uid: request.user.userID,
-                                gid: request.user.groupID, groups: groups.baseAddress, group_count: groups.count)
+                                path: path,
+                                argv: argv,
+                                envp: envp,
+                                directory: directory,
+                                descriptors: descriptors.baseAddress,
+                                descriptor_count: descriptors.count,
+                                drop_privileges: request.user.isOther ? 1 : 0,
+                                uid: request.user.userID,
+                                gid: request.user.groupID,
+                                groups: groups.baseAddress,
+                                group_count: groups.count
+                            )
                             return roost_spawn(&call, &processID, &pidfd, &step)
                         }
                     }
@@ -58,7 +66,9 @@ package func spawn(_ request: SpawnRequest) throws(EngineError) -> SpawnedProces
         let call = step.map { String(cString: $0) } ?? "spawn"
         throw EngineError(
             result == -ENOENT ? .notFound : result == -ENOMEM || result == -EAGAIN ? .insufficientResources : .failed,
-            "cannot start \(request.path)", cause: "\(call): \(systemErrorText(-result))")
+            "cannot start \(request.path)",
+            cause: "\(call): \(systemErrorText(-result))"
+        )
     }
     let descriptor = OwnedDescriptor(pidfd)
     let identity =
@@ -68,7 +78,8 @@ package func spawn(_ request: SpawnRequest) throws(EngineError) -> SpawnedProces
 }
 
 private func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+    _ strings: [String],
+    _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
     defer { for pointer in pointers { free(pointer) } }

@@ -1,7 +1,7 @@
 import CRoostLinux
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Makes a tap device, a port of a bridge, and returns its descriptor for QEMU; the device goes with the last descriptor.
@@ -12,15 +12,19 @@ package func openTap(bridge: String) throws(EngineError) -> OwnedDescriptor {
     let descriptor = roost_tap_open("roost%d", &name)
     guard descriptor >= 0 else {
         throw EngineError(
-            descriptor == -EPERM ? .permissionDenied : .failed, "cannot make a tap device for the bridge \(bridge)",
-            cause: systemErrorText(-descriptor))
+            descriptor == -EPERM ? .permissionDenied : .failed,
+            "cannot make a tap device for the bridge \(bridge)",
+            cause: systemErrorText(-descriptor)
+        )
     }
     let owned = OwnedDescriptor(descriptor)
     let result = roost_bridge_attach(bridge, name)
     guard result == 0 else {
         throw EngineError(
-            result == -ENODEV ? .notFound : .failed, "cannot connect a tap device to the bridge \(bridge)",
-            cause: systemErrorText(-result))
+            result == -ENODEV ? .notFound : .failed,
+            "cannot connect a tap device to the bridge \(bridge)",
+            cause: systemErrorText(-result)
+        )
     }
     return owned
 }

@@ -3,7 +3,7 @@ import Dispatch
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What a helper program left behind.
@@ -29,7 +29,12 @@ package struct Tool: Sendable {
 
     /// roostd's own user, for tools that need its rights.
     package static let ownUser = QEMUUser(
-        name: "", userID: geteuid(), groupID: getegid(), groups: [], isOther: false)
+        name: "",
+        userID: geteuid(),
+        groupID: getegid(),
+        groups: [],
+        isOther: false
+    )
 
     /// The first of some programs that exists in the usual folders.
     package static func find(_ names: String...) -> String? {
@@ -51,7 +56,9 @@ package struct Tool: Sendable {
     ///     at most 64 MiB of it.
     /// - Throws: `EngineError` `.notFound`, `.timeout`, `.cancelled`; a failing program is a result, not an error.
     package func run(
-        _ arguments: [String], input: [UInt8] = [], deadline: Duration = .seconds(60),
+        _ arguments: [String],
+        input: [UInt8] = [],
+        deadline: Duration = .seconds(60),
         onOutput: (@Sendable ([UInt8]) -> Void)? = nil
     ) async throws -> ToolResult {
         var standardInput: [Int32] = [-1, -1]
@@ -67,8 +74,13 @@ package struct Tool: Sendable {
         let output = PipeCollector(descriptor: standardOutput[0], limit: 64 << 20, onData: onOutput)
         let errors = PipeCollector(descriptor: standardError[0], limit: 64 << 10, onData: nil)
         let request = SpawnRequest(
-            path: path, arguments: arguments, environment: environment, directory: "/",
-            descriptors: [standardInput[0], standardOutput[1], standardError[1]], user: user)
+            path: path,
+            arguments: arguments,
+            environment: environment,
+            directory: "/",
+            descriptors: [standardInput[0], standardOutput[1], standardError[1]],
+            user: user
+        )
         let process: SpawnedProcess
         do {
             defer { for number in standardInput + [standardOutput[1], standardError[1]] { close(number) } }
@@ -99,8 +111,10 @@ package struct Tool: Sendable {
         if Task.isCancelled { throw EngineError(.cancelled, "\(path) was cancelled") }
         let errorBytes = await errors.finish()
         return ToolResult(
-            end: end, output: await output.finish(),
-            errors: String(decoding: errorBytes, as: UTF8.self))
+            end: end,
+            output: await output.finish(),
+            errors: String(decoding: errorBytes, as: UTF8.self)
+        )
     }
 }
 

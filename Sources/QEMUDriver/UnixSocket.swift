@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The longest path that a Unix socket may have, in bytes (unix(7): `sun_path`).
@@ -13,7 +13,8 @@ package func listenOnUnixSocket(_ path: String, backlog: Int32 = 4) throws(Engin
         throw EngineError(
             .invalidArgument,
             "the socket path \(path) has \(path.utf8.count) bytes, more than the \(unixSocketPathMaximum) that Linux "
-                + "allows: choose a shorter --run-dir")
+                + "allows: choose a shorter --run-dir"
+        )
     }
     let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard number >= 0 else { throw EngineError(.failed, "cannot make a socket", cause: systemErrorText(errno)) }

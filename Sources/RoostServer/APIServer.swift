@@ -7,7 +7,7 @@ import RoostAPI
 import RoostPrimitives
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Serves the HTTP API: decodes, calls the engine, encodes; it decides nothing itself.
@@ -39,16 +39,22 @@ package struct APIServer: Sendable {
             try await Self.answer(request, context, responder, writer)
         }
         let server = Server(
-            childChannelSetup: channel, configuration: ServerConfiguration(address: .unixDomainSocket(path: path)),
+            childChannelSetup: channel,
+            configuration: ServerConfiguration(address: .unixDomainSocket(path: path)),
             onServerRunning: { _ in
                 Self.openToGroup(path)
                 await onReady()
-            }, eventLoopGroup: group, logger: log)
+            },
+            eventLoopGroup: group,
+            logger: log
+        )
         try await server.run()
     }
 
     private static func answer(
-        _ request: Request, _ context: Context, _ responder: RouterResponder<Context>,
+        _ request: Request,
+        _ context: Context,
+        _ responder: RouterResponder<Context>,
         _ writer: consuming ResponseWriter
     ) async throws {
         var response: Response
@@ -90,7 +96,10 @@ package struct APIServer: Sendable {
 extension Host {
     /// Starts a job and answers with it: at once, or when it has ended if the request waits for that.
     nonisolated func answer(
-        _ request: Request, _ kind: String, subject: String, machine: GUID? = nil,
+        _ request: Request,
+        _ kind: String,
+        subject: String,
+        machine: GUID? = nil,
         _ work: @escaping @Sendable (JobCenter.Reporter) async throws -> String?
     ) async throws -> Response {
         let seconds = try request.number("wait")

@@ -14,7 +14,10 @@ extension Response {
         encoder.outputFormatting = [.withoutEscapingSlashes]
         let bytes = try encoder.encode(value)
         return Response(
-            status: status, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            status: status,
+            headers: [.contentType: "application/json"],
+            body: .init(byteBuffer: ByteBuffer(bytes: bytes))
+        )
     }
 
     /// No body.
@@ -41,7 +44,10 @@ extension Request {
             if count <= bodyLimit { buffer.writeImmutableBuffer(piece) }
         }
         guard count <= bodyLimit else {
-            throw APIError(.invalidArgument, "the request's body has \(count) bytes, more than the \(bodyLimit) allowed")
+            throw APIError(
+                .invalidArgument,
+                "the request's body has \(count) bytes, more than the \(bodyLimit) allowed"
+            )
         }
         if buffer.readableBytes == 0, let orEmpty { return orEmpty }
         do {
@@ -115,7 +121,9 @@ func percentDecoded(_ text: String) -> String? {
 /// Turns every error into the API's form.
 struct ErrorMiddleware<Context: RequestContext>: RouterMiddleware {
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)

@@ -27,7 +27,10 @@ struct MachineRoutes {
             let reference = try context.argument("vm")
             let machine = try await host.machine(reference)
             return try await host.answer(
-                request, "vm.remove", subject: await machine.name, machine: machine.id
+                request,
+                "vm.remove",
+                subject: await machine.name,
+                machine: machine.id
             ) { reporter in
                 for warning in try await host.remove(reference, disks: body.removeDisks ?? false) {
                     await reporter.warn(warning)
@@ -52,7 +55,10 @@ struct MachineRoutes {
             api.post("vms/:vm/\(verb)") { request, context in
                 let machine = try await host.machine(try context.argument("vm"))
                 return try await host.answer(
-                    request, "vm.\(verb)", subject: await machine.name, machine: machine.id
+                    request,
+                    "vm.\(verb)",
+                    subject: await machine.name,
+                    machine: machine.id
                 ) { _ in
                     try await machine.perform(command)
                     return nil
@@ -69,12 +75,16 @@ struct MachineRoutes {
                 let turnOff = body.turnOff ?? false
                 let machine = try await host.machine(try context.argument("vm"))
                 return try await host.answer(
-                    request, "vm.\(verb)", subject: await machine.name, machine: machine.id
+                    request,
+                    "vm.\(verb)",
+                    subject: await machine.name,
+                    machine: machine.id
                 ) { _ in
                     try await machine.perform(
                         verb == "stop"
                             ? .stop(turnOff: turnOff, timeoutSeconds: seconds)
-                            : .restart(turnOff: turnOff, timeoutSeconds: seconds))
+                            : .restart(turnOff: turnOff, timeoutSeconds: seconds)
+                    )
                     return nil
                 }
             }
@@ -86,13 +96,18 @@ struct MachineRoutes {
         api.get("vms/:vm/screenshot") { _, context in
             let png = try await host.machine(try context.argument("vm")).screenshot()
             return Response(
-                status: .ok, headers: [.contentType: "image/png"], body: .init(byteBuffer: ByteBuffer(bytes: png)))
+                status: .ok,
+                headers: [.contentType: "image/png"],
+                body: .init(byteBuffer: ByteBuffer(bytes: png))
+            )
         }
         api.get("vms/:vm/console") { _, context in
             let output = try await host.machine(try context.argument("vm")).console().recentOutput
             return Response(
-                status: .ok, headers: [.contentType: "application/octet-stream"],
-                body: .init(byteBuffer: ByteBuffer(bytes: output)))
+                status: .ok,
+                headers: [.contentType: "application/octet-stream"],
+                body: .init(byteBuffer: ByteBuffer(bytes: output))
+            )
         }
         api.post("vms/:vm/console") { request, context in
             let console = try await host.machine(try context.argument("vm")).console()
@@ -100,7 +115,8 @@ struct MachineRoutes {
             // What the guest writes is watched before anything is typed, so that no answer is missed.
             let output = console.watch()
             return Response(
-                status: .ok, headers: [.contentType: "application/octet-stream"],
+                status: .ok,
+                headers: [.contentType: "application/octet-stream"],
                 body: .init { writer in
                     let (pieces, continuation) = AsyncStream.makeStream(of: [UInt8].self)
                     // The end of either side is the end of the conversation.
@@ -118,7 +134,8 @@ struct MachineRoutes {
                     }
                     for await piece in pieces { try await writer.write(ByteBuffer(bytes: piece)) }
                     try await writer.finish(nil)
-                })
+                }
+            )
         }
     }
 }

@@ -97,7 +97,8 @@ struct JobRoutes {
             let since = try request.number("since").map { UInt64($0.rounded()) }
             let stream = events.listen(since: since)
             return Response(
-                status: .ok, headers: [.contentType: "application/x-ndjson"],
+                status: .ok,
+                headers: [.contentType: "application/x-ndjson"],
                 body: .init { writer in
                     let encoder = JSONEncoder()
                     encoder.outputFormatting = [.withoutEscapingSlashes]
@@ -107,7 +108,8 @@ struct JobRoutes {
                         try await writer.write(ByteBuffer(bytes: line))
                     }
                     try await writer.finish(nil)
-                })
+                }
+            )
         }
     }
 

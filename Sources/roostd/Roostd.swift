@@ -9,7 +9,7 @@ import ServiceLifecycle
 import UnixSignals
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The daemon: owns the virtual machines of one host.
@@ -24,7 +24,8 @@ struct Roostd: AsyncParsableCommand {
 
             Example: roostd --state-dir /srv/roost --run-dir /run/roost
             """,
-        version: roostVersion)
+        version: roostVersion
+    )
 
     @Option(help: "The root of configurations and disks.")
     var stateDir = "/var/lib/roost"
@@ -71,7 +72,11 @@ struct Roostd: AsyncParsableCommand {
         umask(0o077)
         let group = MultiThreadedEventLoopGroup.singleton
         var options = HostOptions(
-            stateDirectory: absolute(stateDir), runDirectory: absolute(runDir), qemuPath: qemu, qemuUser: qemuUser)
+            stateDirectory: absolute(stateDir),
+            runDirectory: absolute(runDir),
+            qemuPath: qemu,
+            qemuUser: qemuUser
+        )
         options.bootID = bootId
         options.forcesEmulation = emulate
         let directory = StateDirectory(options.stateDirectory)
@@ -89,10 +94,14 @@ struct Roostd: AsyncParsableCommand {
             metadata: [
                 "socket": "\(socket)", "accelerator": "\(host.info().accelerator)",
                 "machines": "\(context.roster.list().count)",
-            ])
+            ]
+        )
         let service = ServerService(server: server, events: context.events)
         var configuration = ServiceGroupConfiguration(
-            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
+            services: [service],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: log
+        )
         // Requests that wait for a job may wait for long; the job's outcome is not theirs.
         configuration.maximumGracefulShutdownDuration = .seconds(3)
         configuration.maximumCancellationDuration = .seconds(2)
