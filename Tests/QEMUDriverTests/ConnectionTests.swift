@@ -62,6 +62,12 @@ private func reply(to line: String, _ value: String = "{}") -> ScriptedSocket.An
         #expect(error?.code == .failed)
     }
 
+    @Test func endOfQEMUBeforeItIsReadyIsAFailure() async throws {
+        let socket = try await ScriptedSocket(greeting: greeting) { _ in .close }
+        let error = await #expect(throws: EngineError.self) { _ = try await connect(socket, deadline: .seconds(20)) }
+        #expect(error?.code == .failed)
+    }
+
     @Test func endOfQEMUFailsEveryWaitingCommandAndEndsTheEvents() async throws {
         let socket = try await ScriptedSocket(greeting: greeting) {
             $0.contains("qmp_capabilities") ? reply(to: $0) : .nothing
