@@ -225,12 +225,13 @@ private func reply(to line: String, _ value: String = "{}") -> ScriptedSocket.An
 
     @Test func probeThatHangsEndsOrCannotBeRunSaysWhy() async throws {
         let folder = TemporaryFolder()
-        let hanging = folder.script("hanging", "exec sleep 60")
-        let failing = folder.script("failing", "echo 'could not access KVM' >&2; exit 1")
+        let hanging = try await folder.script("hanging", "exec sleep 60")
+        let failing = try await folder.script("failing", "echo 'could not access KVM' >&2; exit 1")
         var probe = AcceleratorProbe(qemuPath: hanging, user: try Host.user())
         probe.limit = .milliseconds(100)
         #expect(await probe.run(.kvm, folder: folder.path) == "the test guest did not finish within 0.1 seconds")
         probe = AcceleratorProbe(qemuPath: failing, user: try Host.user())
+        probe.limit = .seconds(60)
         #expect(
             await probe.run(.kvm, folder: folder.path) == "the test guest ended with exit code 1: could not access KVM"
         )

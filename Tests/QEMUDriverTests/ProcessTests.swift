@@ -141,7 +141,7 @@ import Testing
 
     @Test func cancellationKillsTheTool() async throws {
         let folder = TemporaryFolder()
-        let script = folder.script("tool", "echo $$ ; exec sleep 60")
+        let script = try await folder.script("tool", "echo $$ ; exec sleep 60")
         let (started, continuation) = AsyncStream.makeStream(of: [UInt8].self)
         let run = Task {
             try await Tool(path: script, user: Tool.ownUser).run([]) { continuation.yield($0) }

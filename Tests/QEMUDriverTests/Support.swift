@@ -42,7 +42,17 @@ final class TemporaryFolder: Sendable {
     }
 
     /// Writes a shell script that can be executed.
-    func script(_ name: String, _ body: String) -> String { write(name, "#!/bin/sh\n\(body)\n", mode: 0o755) }
+    ///
+    /// A program of its own writes it: had this process the file open while another test forks, the child would hold it,
+    /// and a file that is open for writing cannot be executed.
+    func script(_ name: String, _ body: String) async throws -> String {
+        let file = "\(path)/\(name)"
+        _ = try await Tool(path: "/bin/sh", user: Tool.ownUser).run(
+            ["-c", "cat > \"$0\" && chmod 755 \"$0\"", file],
+            input: Array("#!/bin/sh\n\(body)\n".utf8)
+        )
+        return file
+    }
 }
 
 /// The programs that tests need, as `make setup` installs them.
