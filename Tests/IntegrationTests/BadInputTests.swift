@@ -77,7 +77,7 @@ extension Integration {
                 request.processors = 1000
             },
             BadCreate(what: "no memory", code: .invalidArgument, names: "0") { request, _ in request.memoryMiB = 0 },
-            BadCreate(what: "memory without bounds", code: .invalidArgument, names: "18446744073709551615") { request, _ in
+            BadCreate(what: "memory without bounds", code: .invalidArgument, names: "MiB") { request, _ in
                 request.memoryMiB = .max
             },
         ]
@@ -95,7 +95,9 @@ extension Integration {
                     bad.change(&request, roostd)
                     let refused = try await refusal { try await client.createVirtualMachine(request, waitSeconds: 60) }
                     #expect(refused?.code == bad.code, "\(bad.what): \(refused.map(String.init(describing:)) ?? "accepted")")
-                    #expect(refused?.description.contains(bad.names) == true, "\(bad.what): \(refused?.description ?? "")")
+                    #expect(
+                        bad.names.isEmpty || refused?.description.contains(bad.names) == true,
+                        "\(bad.what): \(refused?.description ?? "")")
                     #expect(roostd.stateFiles() == files, "\(bad.what)")
                     #expect(try await client.virtualMachines().map(\.name) == ["bystander"], "\(bad.what)")
                 }
@@ -187,8 +189,8 @@ extension Integration {
                     ("POST", "/v1/vms", "[]", 400, "invalidArgument"), ("POST", "/v1/vms", "{}", 400, "name"),
                     ("POST", "/v1/vms", #"{"name": 5}"#, 400, "name"),
                     ("POST", "/v1/vms", #"{"name": "a", "memoryMiB": "much"}"#, 400, "memoryMiB"),
-                    ("POST", "/v1/vms", #"{"name": "a", "memoryMiB": -1}"#, 400, "memoryMiB"),
-                    ("POST", "/v1/vms", #"{"name": "a", "processors": 1e99}"#, 400, "processors"),
+                    ("POST", "/v1/vms", #"{"name": "a", "memoryMiB": -1}"#, 400, "-1"),
+                    ("POST", "/v1/vms", #"{"name": "a", "processors": 1e99}"#, 400, "1e99"),
                     ("PATCH", "/v1/vms/vm", #"{"automaticStartAction": "Perhaps"}"#, 400, "automaticStartAction"),
                     ("POST", "/v1/vms/vm/stop", #"{"timeoutSeconds": -5}"#, 400, "-5"),
                     ("POST", "/v1/vms/vm/start?wait=soon", "", 400, "wait"), ("GET", "/v1/jobs/x", "", 400, "x"),

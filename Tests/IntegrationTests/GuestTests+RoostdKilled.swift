@@ -77,7 +77,6 @@ extension Integration.GuestTests {
         try await monitor.read(until: "\"return\"")
         let serial = try RawSocket("\(folder)/serial.sock")
         serial.send("poweroff\n")
-        try await serial.read(until: "ROOST-GUEST poweroff", within: 60)
         try await monitor.read(until: "\"SHUTDOWN\"", within: 60)
     }
 }

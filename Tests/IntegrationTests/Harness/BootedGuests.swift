@@ -37,6 +37,8 @@ actor BootedGuests {
     /// A guest that runs and whose shell answers.
     func running(_ guest: Guest) async throws -> GuestConsole {
         let vm = guest.rawValue
+        // A test that failed may have left no roostd.
+        try await roostd.startIfNeeded()
         var state = try await roostd.state(vm)
         if state == .paused {
             try await roostd.client.resumeVirtualMachine(vm, waitSeconds: 30).succeeded()

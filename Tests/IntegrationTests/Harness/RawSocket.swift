@@ -22,11 +22,15 @@ final class RawSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Sends as much as the other side takes.
+    /// Sends until everything is sent, or the other side has answered or gone: it need not read a request to its end.
     func send(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            var ready = pollfd(fd: descriptor, events: Int16(POLLOUT | POLLIN), revents: 0)
+            guard poll(&ready, 1, 10_000) > 0, ready.revents & Int16(POLLIN) == 0 else { return }
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }

@@ -53,6 +53,11 @@ actor Roostd {
         return try await within(60, "the end of roostd") { await child.exit() }
     }
 
+    /// Starts roostd unless it runs already.
+    func startIfNeeded() async throws {
+        if child?.isRunning != true { try await start() }
+    }
+
     private func spawn(_ arguments: [String]) throws -> Child {
         // All starts share one file: what happened before a crash is what one wants to read after it.
         try Child(
