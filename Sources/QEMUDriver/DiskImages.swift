@@ -38,7 +38,12 @@ package struct DiskImages: Sendable {
         let result = try await tool.run(["info", "--output=json", "-U", "--", path])
         guard result.succeeded, let value = try? JSONValue(parsing: result.output),
             let format = value["format"]?.stringValue, let size = value["virtual-size"]?.uint64Value
-        else { throw failure("cannot inspect the disk \(path)", result) }
+        else {
+            var error = failure("cannot inspect the disk \(path)", result)
+            // The file is there and may be read, so what qemu-img stumbles over is its contents.
+            if error.code == .failed { error.code = .corrupt }
+            throw error
+        }
         return DiskImageInfo(
             format: format, virtualSizeBytes: size, actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
             backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue,
