@@ -121,8 +121,14 @@ let package = Package(
         tests("QMPTests", ["QMP", "RoostPrimitives"]),
         tests("UEFIVariablesTests", ["RoostPrimitives", "UEFIVariables"]),
         tests("ConfigStoreTests", ["ConfigStore", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
-        tests("QEMUDriverTests", ["QEMUDriver", "QMP", "RoostPrimitives", "VMConfiguration"]),
-        tests("HostEngineTests", ["ConfigStore", "HostEngine", "RoostAPI", "RoostPrimitives"]),
+        tests(
+            "QEMUDriverTests",
+            [
+                "QEMUDriver", "QMP", "RoostPrimitives", "VMConfiguration",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], exclude: ["Fixtures"]),
+        tests("HostEngineTests", ["ConfigStore", "HostEngine", "QEMUDriver", "RoostAPI", "RoostPrimitives"]),
         tests("RoostClientTests", ["RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd"]),
         tests(
             "RoostCommandTests",

@@ -61,6 +61,10 @@ extension Host {
             throw APIError(.invalidArgument, "the path \(request.path) is neither absolute nor a plain name")
         }
         let format = try diskFormat(request.format, path: path)
+        guard disksBeingMade.insert(path).inserted else {
+            throw APIError(.busy, "the disk \(path) is being made already")
+        }
+        defer { disksBeingMade.remove(path) }
         do {
             try await context.images.create(path, sizeBytes: request.sizeBytes, format: format)
         } catch let error as EngineError where error.code == .invalidArgument {
@@ -101,7 +105,7 @@ extension Host {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }
         for machine in machines.values {
-            guard await machine.state != .off, await machine.state != .crashed else { continue }
+            guard [.starting, .running, .paused, .stopping].contains(await machine.state) else { continue }
             if shrinks, try await machine.load().drives.contains(where: { $0.path == request.path }) {
                 throw APIError(
                     .invalidState,
@@ -112,9 +116,28 @@ extension Host {
         }
         try await context.images.resize(
             request.path,
-            format: info.format,
+            format: await recordedFormat(request.path) ?? info.format,
             sizeBytes: request.sizeBytes,
             shrink: shrinks
         )
+    }
+
+    /// The format that a machine's configuration records for a disk: what a guest wrote into a raw disk must not decide.
+    private func recordedFormat(_ path: String) async -> String? {
+        for machine in machines.values {
+            // A broken machine records nothing that could be read.
+            if let format = try? await machine.load().roost.diskFormats[path] { return format.rawValue }
+        }
+        return nil
+    }
+
+    /// The disks of all machines but one, as far as their configurations can be read.
+    func disksInUse(besides id: GUID) async -> Set<String> {
+        var paths: Set<String> = []
+        for machine in machines.values where machine.id != id {
+            guard let drives = try? await machine.load().drives else { continue }
+            paths.formUnion(drives.compactMap(\.path))
+        }
+        return paths
     }
 }

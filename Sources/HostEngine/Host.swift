@@ -13,6 +13,8 @@ package actor Host {
     var machines: [GUID: VirtualMachine] = [:]
     /// The names in use, those of machines being created or renamed among them.
     var names: [String: GUID] = [:]
+    /// The disks that are being made: a second request for one of them is refused.
+    var disksBeingMade: Set<String> = []
 
     package init(_ context: HostContext) { self.context = context }
 
@@ -158,7 +160,8 @@ package actor Host {
     package func remove(_ reference: String, disks: Bool) async throws -> [String] {
         let machine = try machine(reference)
         let name = await machine.name
-        let warnings = try await machine.remove(disks: disks)
+        let shared = disks ? await disksInUse(besides: machine.id) : []
+        let warnings = try await machine.remove(disks: disks, shared: shared)
         machines[machine.id] = nil
         if names[name] == machine.id { names[name] = nil }
         context.roster.remove(machine.id)

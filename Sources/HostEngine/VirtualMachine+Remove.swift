@@ -13,7 +13,9 @@ extension VirtualMachine {
     /// Deletes the machine's files; returns what the user should know.
     ///
     /// The configuration goes last, so that a removal that is cut off can be repeated.
-    func remove(disks: Bool) async throws -> [String] {
+    ///
+    /// - Parameter shared: disks that other machines use too; they stay in any case.
+    func remove(disks: Bool, shared: Set<String>) async throws -> [String] {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
         if cycle.state == .broken { return try await removeBroken() }
         try requireOff("remove")
@@ -23,16 +25,17 @@ extension VirtualMachine {
         try requireOff("remove")
         isRemoved = true
         let root = host.directory.disks + "/"
-        let own = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path).filter { $0.hasPrefix(root) }
+        let own = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path).filter { path in
+            path.hasPrefix(root) && !path.split(separator: "/").contains("..")
+        }
+        let deleted = disks ? own.filter { !shared.contains($0) } : []
         let (directory, id, path) = (host.directory, id, path)
         do {
             try await onDisk {
-                if disks {
-                    for disk in own {
-                        try FileAccess.remove(disk)
-                        // Stays when something else lies in it.
-                        rmdir(FileAccess.folder(of: disk))
-                    }
+                for disk in deleted {
+                    try FileAccess.remove(disk)
+                    // Stays when something else lies in it.
+                    rmdir(FileAccess.folder(of: disk))
                 }
                 for file in [directory.seed(id), directory.guestState(id), directory.runRecord(id), path] {
                     try FileAccess.remove(file)
@@ -43,7 +46,10 @@ extension VirtualMachine {
             throw error
         }
         host.folder(id.uppercased).remove()
-        return disks || own.isEmpty ? [] : ["its disks stay: " + own.joined(separator: ", ")]
+        let kept = own.filter { !deleted.contains($0) }
+        guard !kept.isEmpty else { return [] }
+        let why = disks ? "other machines use them" : "--remove-disks deletes them"
+        return ["disks that stay (\(why)): " + kept.joined(separator: ", ")]
     }
 
     private func removeBroken() async throws -> [String] {
