@@ -127,7 +127,9 @@ let package = Package(
                 "QEMUDriver", "QMP", "RoostPrimitives", "VMConfiguration",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
-            ], exclude: ["Fixtures"]),
+            ],
+            exclude: ["Fixtures"]
+        ),
         tests("HostEngineTests", ["ConfigStore", "HostEngine", "QEMUDriver", "RoostAPI", "RoostPrimitives"]),
         tests("RoostClientTests", ["RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd"]),
         tests(

@@ -18,7 +18,10 @@ package struct BlockNodeOptions: Sendable, Hashable {
     /// The options besides driver and node name.
     package var options: [String: JSONValue] {
         var options: [String: JSONValue] = [
-            "file": ["driver": .string(path.hasPrefix("/dev/") ? "host_device" : "file"), "filename": .string(path), "aio": "threads"],
+            "file": [
+                "driver": .string(path.hasPrefix("/dev/") ? "host_device" : "file"), "filename": .string(path),
+                "aio": "threads",
+            ],
             "read-only": .bool(readOnly),
         ]
         // Trimming in the guest gives space back to the host.

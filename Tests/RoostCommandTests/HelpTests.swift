@@ -32,7 +32,8 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
         let others = [
-            "host show", "host stop-guests", "nic list", "switch create", "switch list", "switch remove", "firmware show", "firmware set",
+            "host show", "host stop-guests", "nic list", "switch create", "switch list", "switch remove",
+            "firmware show", "firmware set",
             "events", "job list", "job show", "job cancel", "completion",
         ]
         #expect(Set(leaves) == Set(vm.map { "vm \($0)" } + disk.map { "disk \($0)" } + others))
