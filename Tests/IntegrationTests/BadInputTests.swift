@@ -198,7 +198,7 @@ extension Integration {
                     ("GET", "/v1/jobs/1?wait=nan", "", 400, "wait"), ("GET", "/v1/jobs/1?wait=1e300", "", 400, "wait"),
                     ("GET", "/v1/events?since=-1", "", 400, "since"), ("GET", "/v1/events?since=1e300", "", 400, "since"),
                     ("DELETE", "/v1/vms/vm/disks/over:there", "", 400, "over:there"),
-                    ("DELETE", "/v1/vms/vm/disks/scsi:0:99", "", 400, ""),
+                    ("DELETE", "/v1/vms/vm/disks/scsi:0:99", "", 404, "scsi:0:99"),
                     ("DELETE", "/v1/switches/Default%20Switch", "", 400, "Default Switch"),
                     ("POST", "/v1/disks", #"{"path": "x.qcow2", "sizeBytes": 1000}"#, 200, "512"),
                     ("POST", "/v1/vms", "{\"name\": \"\(String(repeating: "x", count: 5 << 20))\"}", 400, ""),

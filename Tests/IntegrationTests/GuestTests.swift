@@ -18,8 +18,7 @@ extension Integration {
         @Test func secureBootGuestSaysItselfThatSecureBootIsOn() async throws {
             let console = try await guests.running(.uefi)
             #expect(try await console.shell("roost-secureboot") == "1")
-            let text = try await console.text()
-            #expect(text.contains("firmware=uefi secureboot=1"))
+            #expect(await guests.bootText(.uefi).contains("firmware=uefi secureboot=1"))
             #expect(try await console.shell("nproc") == "2")
 
             try await roostd.waitForAgent("uefi")
@@ -43,7 +42,7 @@ extension Integration {
             let id = try await client.virtualMachine("uefi").summary.id.lowercased
             let console = try await guests.running(.uefi)
             #expect(try await console.shell("hostname") == "uefi")
-            #expect(try await console.text().contains("ROOST-GUEST seed=\(id) hostname=uefi"))
+            #expect(await guests.bootText(.uefi).contains("ROOST-GUEST seed=\(id) hostname=uefi"))
         }
 
         @Test func memoryOfTheGuestIsAsConfigured() async throws {

@@ -11,6 +11,7 @@ actor BootedGuests {
 
     nonisolated let roostd: Roostd
     private var consoles: [Guest: GuestConsole] = [:]
+    private var bootTexts: [Guest: String] = [:]
 
     enum Guest: String, CaseIterable {
         /// Generation 2, Secure Boot, on the Default Switch, with a cloud-init seed.
@@ -53,8 +54,12 @@ actor BootedGuests {
         }
         let console = try await roostd.boot(vm)
         consoles[guest] = console
+        bootTexts[guest] = try await console.text()
         return console
     }
+
+    /// What a guest wrote while it booted last; a roostd that was started since does not know that any more.
+    func bootText(_ guest: Guest) -> String { bootTexts[guest] ?? "" }
 }
 
 /// Makes ``BootedGuests/current`` for the time of a suite.

@@ -9,7 +9,7 @@ import Synchronization
 final class GuestConsole: Sendable {
     private let client: RoostClient
     private let vm: String
-    private let changes: AsyncStream<Void>
+    private let changes = Changes()
     private let typing: AsyncStream<[UInt8]>.Continuation
     private let connection: Task<Void, Never>
     private let commands = Mutex(0)
@@ -18,9 +18,8 @@ final class GuestConsole: Sendable {
     init(_ client: RoostClient, _ vm: String) async throws {
         self.client = client
         self.vm = vm
-        let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let changes = changes
         let (input, typing) = AsyncStream.makeStream(of: [UInt8].self)
-        self.changes = changes
         self.typing = typing
         let (connected, connectedContinuation) = AsyncStream.makeStream(of: (any Error)?.self)
         connection = Task {
@@ -28,12 +27,12 @@ final class GuestConsole: Sendable {
                 try await client.console(vm, input: input) {
                     connectedContinuation.yield(nil)
                 } output: { _ in
-                    changed.yield()
+                    changes.note()
                 }
             } catch {
                 connectedContinuation.yield(error)
             }
-            changed.finish()
+            changes.end()
         }
         for await error in connected {
             if let error { throw error }
@@ -52,10 +51,10 @@ final class GuestConsole: Sendable {
         do {
             return try await within(seconds, "\"\(wanted)\" on the console of \(self.vm)") {
                 while true {
+                    let seen = self.changes.count
                     let text = try await self.text()
                     if text.components(separatedBy: wanted).count > count { return text }
-                    var iterator = self.changes.makeAsyncIterator()
-                    guard await iterator.next() != nil else {
+                    guard await self.changes.wait(after: seen) else {
                         throw Failure("the console of \(self.vm) ended before \"\(wanted)\" came")
                     }
                 }
@@ -94,6 +93,49 @@ final class GuestConsole: Sendable {
             throw Failure("no uptime in \"\(text)\"")
         }
         return seconds
+    }
+}
+
+/// Counts changes and lets one task wait for the next.
+private final class Changes: Sendable {
+    private struct State {
+        var count = 0
+        var hasEnded = false
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    var count: Int { state.withLock { $0.count } }
+
+    func note() { change { $0.count += 1 } }
+    func end() { change { $0.hasEnded = true } }
+
+    /// Waits until there have been more changes than `count`; returns false when there will be none, or the task is
+    /// cancelled.
+    func wait(after count: Int) async -> Bool {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let mustWait = state.withLock { state in
+                    if state.count > count || state.hasEnded || Task.isCancelled { return false }
+                    state.waiter = continuation
+                    return true
+                }
+                if !mustWait { continuation.resume() }
+            }
+        } onCancel: {
+            change { _ in }
+        }
+        return state.withLock { $0.count > count } && !Task.isCancelled
+    }
+
+    private func change(_ apply: (inout State) -> Void) {
+        let waiter = state.withLock { state in
+            apply(&state)
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
     }
 }
 

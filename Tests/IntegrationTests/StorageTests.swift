@@ -1,0 +1,125 @@
+import Foundation
+import RoostAPI
+import RoostClient
+import Testing
+
+extension Integration {
+    /// Creation that is cut off, removal, and a full disk.
+    @Suite(.serialized) struct StorageTests {
+        /// An image that takes a while to copy.
+        private func slowImage(_ roostd: Roostd) async throws -> String {
+            let path = "\(roostd.base)/slow.img"
+            try await tool("dd", "if=/dev/urandom", "of=\(path)", "bs=1M", "count=600", "status=none")
+            return path
+        }
+
+        private func beginSlowCreate(_ roostd: Roostd, _ image: String) async throws -> Job {
+            var request = CreateVirtualMachineRequest(name: "slow")
+            request.generation = 2
+            request.image = image
+            request.cloudInitUserData = "#cloud-config\n"
+            let job = try await roostd.client.createVirtualMachine(request)
+            try await eventually("the copy has begun") { roostd.stateFiles().contains { $0.hasSuffix(".partial") } }
+            return job
+        }
+
+        @Test func creationThatIsCutOffLeavesNothing() async throws {
+            try await withRoostd("cut-off-creation") { roostd in
+                let client = roostd.client
+                try await roostd.create("bystander")
+                let files = roostd.stateFiles()
+                let image = try await slowImage(roostd)
+
+                let cancelled = try await beginSlowCreate(roostd, image)
+                _ = try await client.cancelJob(cancelled.id)
+                let ended = try await client.job(cancelled.id, waitSeconds: 30)
+                #expect(ended.state == .cancelled)
+                #expect(roostd.stateFiles() == files)
+
+                _ = try await beginSlowCreate(roostd, image)
+                await roostd.kill9()
+                try await roostd.start()
+                #expect(roostd.stateFiles() == files)
+                #expect(try await client.virtualMachines().map(\.name) == ["bystander"])
+                // The name is free, and what was cut off twice works the third time.
+                let job = try await beginSlowCreate(roostd, image)
+                try await client.job(job.id, waitSeconds: 60).succeeded()
+                #expect(try await roostd.state("slow") == .off)
+            }
+        }
+
+        @Test func removalKeepsOrDeletesTheMachinesOwnDisksAsAsked() async throws {
+            try await withRoostd("removal") { roostd in
+                let client = roostd.client
+                let empty = roostd.stateFiles()
+                let foreign = "\(roostd.base)/foreign.img"
+                try Files.makeSparse(foreign, size: 1 << 20)
+                try await tool("chown", Laboratory.qemuUser, foreign)
+                for removes in [true, false] {
+                    try await roostd.create("vm") { $0.diskSizeBytes = 1 << 20 }
+                    _ = try await client.attachDisk(to: "vm", .init(path: foreign))
+                    let own = try #require(try await client.virtualMachine("vm").drives.first?.path)
+                    let job = try await client.removeVirtualMachine("vm", .init(removeDisks: removes), waitSeconds: 30)
+                        .succeeded()
+                    #expect(Files.exists(own) == !removes)
+                    #expect(job.warnings.contains { $0.contains(own) } == !removes)
+                    #expect(Files.exists(foreign))
+                    if removes { #expect(roostd.stateFiles() == empty) }
+                }
+                #expect(try await client.virtualMachines().isEmpty)
+            }
+        }
+
+        @Test(.enabled(if: Laboratory.isRoot)) func fullDiskFailsChangesCleanlyAndPausesTheGuestThatWrites() async throws {
+            let folder = Laboratory.unusedPath("/var/tmp/roost-test-full-")
+            try Files.makeFolder(folder)
+            try await tool("mount", "-t", "tmpfs", "-o", "size=80m,mode=711", "tmpfs", folder)
+            let roostd = try Roostd("full-disk", stateDirectory: "\(folder)/state")
+            let filler = "\(folder)/filler"
+            do {
+                try await roostd.start()
+                try await fillAndFree(roostd, filler)
+            } catch {
+                await roostd.tearDown()
+                _ = try? await tool("umount", folder)
+                throw error
+            }
+            await roostd.tearDown()
+            try await tool("umount", folder)
+            try Files.remove(folder)
+        }
+
+        private func fillAndFree(_ roostd: Roostd, _ filler: String) async throws {
+            let client = roostd.client
+            let id = try await roostd.createGuest("guest", generation: 1)
+            let console = try await roostd.boot("guest")
+            let files = roostd.stateFiles()
+            let before = Files.read(roostd.configuration(id))
+            // Ends with an error once nothing is left, which is the point.
+            _ = try? await tool("dd", "if=/dev/zero", "of=\(filler)", "bs=64k", "status=none")
+
+            let image = try await refusal { try await roostd.createGuest("second", generation: 1) as String }
+            _ = image
+            var request = CreateVirtualMachineRequest(name: "second")
+            request.generation = 1
+            request.image = Laboratory.guest
+            let refused = try await refusal { try await client.createVirtualMachine(request, waitSeconds: 60) }
+            #expect(refused?.code == .insufficientResources, "\(refused?.description ?? "accepted")")
+            #expect(roostd.stateFiles() == files)
+            var change = UpdateVirtualMachineRequest()
+            change.notes = String(repeating: "long notes ", count: 4000)
+            let unchanged = try await refusal { try await client.updateVirtualMachine("guest", change) }
+            #expect(unchanged?.code == .insufficientResources, "\(unchanged?.description ?? "accepted")")
+            #expect(Files.read(roostd.configuration(id)) == before)
+
+            console.type("dd if=/dev/urandom of=/data/big bs=64k count=400; sync; echo writ''ten\n")
+            let paused = try await roostd.wait(for: "guest", .paused, within: 60)
+            #expect(paused.reason?.contains("full") == true)
+            try Files.remove(filler)
+            try await client.resumeVirtualMachine("guest", waitSeconds: 30).succeeded()
+            try await console.wait(for: "written", within: 60)
+            #expect(try await roostd.state("guest") == .running)
+            #expect(try await client.updateVirtualMachine("guest", change).notes == change.notes)
+        }
+    }
+}
