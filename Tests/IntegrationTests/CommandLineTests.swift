@@ -36,7 +36,9 @@ extension Integration {
 
                 #expect(try await roost(roostd, "vm", "set", "a", "--memory", "96MiB", "--notes", "hello").status == 0)
                 #expect(try await roost(roostd, "vm", "rename", "a", "z").status == 0)
-                let detail: VirtualMachineDetail = try json(try await roost(roostd, "vm", "show", "z", "--output", "json"))
+                let detail: VirtualMachineDetail = try json(
+                    try await roost(roostd, "vm", "show", "z", "--output", "json")
+                )
                 #expect(detail.summary.memoryMiB == 96)
                 #expect(detail.notes == "hello")
                 let host: HostInfo = try json(try await roost(roostd, "host", "show", "--output", "json"))
@@ -54,9 +56,12 @@ extension Integration {
             try await withRoostd("exit-codes") { roostd in
                 try await roostd.create("vm")
                 let cases: [([String], Int32)] = [
-                    (["vm", "create", "vm"], 4), (["vm", "create", "a/b"], 2), (["vm", "create", "x", "--version", "9.0"], 5),
-                    (["vm", "create", "x", "--version", "13.0"], 5), (["vm", "create", "x", "--image", "/nonexistent"], 3),
-                    (["vm", "create", "x", "--switch", "Nowhere"], 3), (["vm", "create", "x", "--processors", "1000"], 2),
+                    (["vm", "create", "vm"], 4), (["vm", "create", "a/b"], 2),
+                    (["vm", "create", "x", "--version", "9.0"], 5),
+                    (["vm", "create", "x", "--version", "13.0"], 5),
+                    (["vm", "create", "x", "--image", "/nonexistent"], 3),
+                    (["vm", "create", "x", "--switch", "Nowhere"], 3),
+                    (["vm", "create", "x", "--processors", "1000"], 2),
                     (["vm", "start", "nobody"], 3), (["vm", "stop", "vm"], 4), (["vm", "nonsense"], 2),
                     (["vm", "screenshot", "vm", "/dev/null"], 4), (["job", "show", "999"], 3),
                 ]

@@ -20,7 +20,10 @@ extension Integration {
                 try await roostd.start("vm")
             case .running:
                 #expect(own.map(\.uuid) == [id.lowercased()], what)
-                #expect(try await roostd.client.virtualMachine("vm").runtime?.processID == own.first.map { Int($0.processID) })
+                #expect(
+                    try await roostd.client.virtualMachine("vm").runtime?.processID
+                        == own.first.map { Int($0.processID) }
+                )
             default:
                 Issue.record("\(what): \(summary.state.rawValue) \(summary.reason ?? "")")
                 try await roostd.turnOff("vm")
@@ -52,7 +55,9 @@ extension Integration {
             }
         }
 
-        @Test(arguments: [true, false]) func roostdKilledDuringStopLeavesTheMachineOffOrRunning(turnOff: Bool) async throws {
+        @Test(arguments: [true, false]) func roostdKilledDuringStopLeavesTheMachineOffOrRunning(turnOff: Bool)
+            async throws
+        {
             try await withRoostd("killed-during-stop-\(turnOff)") { roostd in
                 let id = try await roostd.create("vm")
                 try await roostd.start("vm")
@@ -138,7 +143,9 @@ extension Integration {
                     let jobs = try await [first, second, third]
                     #expect(jobs.allSatisfy { $0.state != .running })
                     let state = try await roostd.wait(for: "vm") { $0.state == .off || $0.state == .running }.state
-                    try await eventually("the QEMUs match the state") { roostd.qemus.count == (state == .running ? 1 : 0) }
+                    try await eventually("the QEMUs match the state") {
+                        roostd.qemus.count == (state == .running ? 1 : 0)
+                    }
                     if state == .running { try await roostd.turnOff("vm") }
                 }
             }

@@ -10,8 +10,10 @@ extension Integration.GuestTests {
         let before = try await console.shell("cd /sys/block; echo sd*")
         let path = try #require(
             try await client.createDisk(
-                .init(path: "hot.\(format)", sizeBytes: 64 << 20, format: format), waitSeconds: 30
-            ).succeeded().result)
+                .init(path: "hot.\(format)", sizeBytes: 64 << 20, format: format),
+                waitSeconds: 30
+            ).succeeded().result
+        )
         let drive = try await client.attachDisk(to: "uefi", .init(path: path))
         #expect(drive.controllerType == "scsi")
         try await eventually("the guest has the new disk", within: 20) {
@@ -64,7 +66,10 @@ extension Integration.GuestTests {
         _ = try await guests.running(.uefi)
         let folder = "\(roostd.base)/private"
         try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+            atPath: folder,
+            withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700]
+        )
         let path = "\(folder)/foreign.img"
         try Files.makeSparse(path, size: 1 << 20)
         let before = try await client.drives(of: "uefi").map(\.location)
@@ -79,7 +84,9 @@ extension Integration.GuestTests {
         let made = try await client.createSwitch(.init(name: "lab", type: .private))
         let bridge = try #require(made.bridge)
         #expect(Files.exists("/sys/class/net/\(bridge)/bridge"))
-        #expect(try await refusal { try await client.createSwitch(.init(name: "lab", type: .private)) }?.code == .exists)
+        #expect(
+            try await refusal { try await client.createSwitch(.init(name: "lab", type: .private)) }?.code == .exists
+        )
         for name in ["left", "right"] { try await roostd.createGuest(name, generation: 1) { $0.switchName = "lab" } }
         async let left = roostd.boot("left")
         async let right = roostd.boot("right")

@@ -27,9 +27,14 @@ extension Integration {
             #expect(detail.firmware.secureBootTemplate == "MicrosoftUEFICertificateAuthority")
             #expect(detail.firmware.hasStarted)
             try await eventually("the adapter has its address") {
-                try await client.virtualMachine("uefi").networkAdapters.first?.addresses.contains("10.0.2.15/24") == true
+                try await client.virtualMachine("uefi").networkAdapters.first?.addresses.contains("10.0.2.15/24")
+                    == true
             }
-            #expect(Array(try await client.screenshot("uefi").prefix(8)) == [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
+            #expect(
+                Array(try await client.screenshot("uefi").prefix(8)) == [
+                    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A,
+                ]
+            )
         }
 
         @Test func guestOfGenerationOneBootsFromBIOS() async throws {
@@ -58,7 +63,10 @@ extension Integration {
             let console = try await guests.running(.bios)
             try await client.pauseVirtualMachine("bios", waitSeconds: 30).succeeded()
             #expect(try await roostd.state("bios") == .paused)
-            #expect(try await refusal { try await client.pauseVirtualMachine("bios", waitSeconds: 30) }?.code == .invalidState)
+            #expect(
+                try await refusal { try await client.pauseVirtualMachine("bios", waitSeconds: 30) }?.code
+                    == .invalidState
+            )
             console.type("echo answ''ered\n")
             await #expect(throws: Failure.self) { try await console.wait(for: "answered", within: 1) }
             try await client.resumeVirtualMachine("bios", waitSeconds: 30).succeeded()

@@ -7,7 +7,10 @@ extension Integration {
     @Suite(.serialized) struct SecureBootTests {
         /// What a machine with the guest's disk and some Secure Boot setting writes on its console until `wanted` comes.
         private func console(
-            of vm: String, _ roostd: Roostd, secureBoot: String, until wanted: String
+            of vm: String,
+            _ roostd: Roostd,
+            secureBoot: String,
+            until wanted: String
         ) async throws -> String {
             try await roostd.createGuest(vm, generation: 2, secureBoot: secureBoot)
             try await roostd.start(vm)
@@ -20,7 +23,11 @@ extension Integration {
         func templateThatDoesNotTrustTheLoaderRefusesTheGuest(template: String) async throws {
             try await withRoostd("refused-\(template)") { roostd in
                 let text = try await console(
-                    of: "guest", roostd, secureBoot: template, until: "No bootable option or device was found")
+                    of: "guest",
+                    roostd,
+                    secureBoot: template,
+                    until: "No bootable option or device was found"
+                )
                 #expect(text.contains("Access Denied"))
                 #expect(!text.contains("ROOST-GUEST"))
                 let trusted = try await roostd.client.firmware(of: "guest").trustedAuthorities.map(\.commonName)
@@ -46,7 +53,10 @@ extension Integration {
                 var firmware = try await roostd.client.updateFirmware(of: "vm", change)
                 #expect(firmware.trustedAuthorities.map(\.commonName) == ["Microsoft Corporation UEFI CA 2011"])
                 try await roostd.start("vm")
-                #expect(try await refusal { try await roostd.client.updateFirmware(of: "vm", change) }?.code == .invalidState)
+                #expect(
+                    try await refusal { try await roostd.client.updateFirmware(of: "vm", change) }?.code
+                        == .invalidState
+                )
                 try await roostd.turnOff("vm")
                 change.secureBoot = "MicrosoftWindows"
                 let refused = try await refusal { try await roostd.client.updateFirmware(of: "vm", change) }

@@ -25,7 +25,8 @@ actor BootedGuests {
     init(_ roostd: Roostd) { self.roostd = roostd }
 
     func createAll() async throws {
-        try await roostd.createGuest("uefi", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority") { request in
+        try await roostd.createGuest("uefi", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority") {
+            request in
             request.switchName = "Default Switch"
             request.processors = 2
             request.notes = "for tests"
@@ -65,7 +66,9 @@ actor BootedGuests {
 /// Makes ``BootedGuests/current`` for the time of a suite.
 struct BootedGuestsTrait: SuiteTrait, TestScoping {
     func provideScope(
-        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @Sendable () async throws -> Void
     ) async throws {
         try await withRoostd("guests") { roostd in
             let guests = BootedGuests(roostd)

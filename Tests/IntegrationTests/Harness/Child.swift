@@ -14,8 +14,12 @@ final class Child: Sendable {
 
     /// Starts a program; both its outputs go to `output`, or its errors to `errors`.
     init(
-        _ path: String, _ arguments: [String], environment: [String: String] = [:], output: FileHandle,
-        errors: FileHandle? = nil, input: FileHandle? = nil
+        _ path: String,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        output: FileHandle,
+        errors: FileHandle? = nil,
+        input: FileHandle? = nil
     ) throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
@@ -61,7 +65,11 @@ struct CommandResult: Sendable, CustomStringConvertible {
 /// Runs a program to its end; a program that takes more than `seconds` is killed.
 @discardableResult
 func run(
-    _ path: String, _ arguments: [String], environment: [String: String] = [:], input: String = "", seconds: Double = 60
+    _ path: String,
+    _ arguments: [String],
+    environment: [String: String] = [:],
+    input: String = "",
+    seconds: Double = 60
 ) async throws -> CommandResult {
     let folder = Laboratory.unusedPath("\(NSTemporaryDirectory())/roost-command-")
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -72,7 +80,13 @@ func run(
     let stdin = try FileHandle(forReadingFrom: URL(fileURLWithPath: "\(folder)/input"))
     defer { for handle in handles + [stdin] { try? handle.close() } }
     let child = try Child(
-        path, arguments, environment: environment, output: handles[0], errors: handles[1], input: stdin)
+        path,
+        arguments,
+        environment: environment,
+        output: handles[0],
+        errors: handles[1],
+        input: stdin
+    )
     let killer = Task {
         try await Task.sleep(for: .seconds(seconds))
         child.signal(SIGKILL)
@@ -80,8 +94,10 @@ func run(
     let exit = await child.exit()
     killer.cancel()
     return CommandResult(
-        exit: exit, output: try Data(contentsOf: URL(fileURLWithPath: "\(folder)/output")),
-        errors: try String(contentsOfFile: "\(folder)/errors", encoding: .utf8))
+        exit: exit,
+        output: try Data(contentsOf: URL(fileURLWithPath: "\(folder)/output")),
+        errors: try String(contentsOfFile: "\(folder)/errors", encoding: .utf8)
+    )
 }
 
 /// Runs a program found on the `PATH`, which must succeed; returns what it printed.

@@ -11,7 +11,10 @@ enum Files {
     /// Makes a folder that QEMU's user can pass through.
     static func makeFolder(_ path: String) throws {
         try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
+            atPath: path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o711]
+        )
     }
 
     /// A file that is nothing but a hole.

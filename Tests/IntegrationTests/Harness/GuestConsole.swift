@@ -75,7 +75,9 @@ final class GuestConsole: Sendable {
     /// Runs a command in the guest's shell and returns what it printed.
     @discardableResult
     func shell(_ command: String, within seconds: Double = 30) async throws -> String {
-        let number = commands.withLock { $0 += 1; return $0 }
+        let number = commands.withLock {
+            $0 += 1; return $0
+        }
         let token = "\(number)-\(UInt16.random(in: 0...9999))"
         // The quotes keep the echo of what is typed from looking like what is printed.
         type("echo be''gin-\(token); \(command); echo e''nd-\(token)\n")

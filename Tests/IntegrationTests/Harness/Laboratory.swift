@@ -23,7 +23,9 @@ enum Laboratory {
     static let qemuUser = "roost-qemu"
 
     /// A path below `/tmp` or another folder that nothing has yet, short enough for sockets.
-    static func unusedPath(_ prefix: String) -> String { "\(prefix)\(String(UInt32.random(in: 0...UInt32.max), radix: 36))" }
+    static func unusedPath(_ prefix: String) -> String {
+        "\(prefix)\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
+    }
 }
 
 /// What a test needed did not happen.
@@ -34,7 +36,9 @@ struct Failure: Error, CustomStringConvertible {
 
 /// Runs `body`, and ends it when it takes longer than `seconds`.
 func within<Result: Sendable>(
-    _ seconds: Double, _ what: @autoclosure @Sendable () -> String, _ body: @escaping @Sendable () async throws -> Result
+    _ seconds: Double,
+    _ what: @autoclosure @Sendable () -> String,
+    _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
     try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask { try await body() }
@@ -52,7 +56,9 @@ func within<Result: Sendable>(
 
 /// Asks again and again whether something holds that nobody announces, until a deadline.
 nonisolated(nonsending) func eventually(
-    _ what: String, within seconds: Double = 10, _ condition: nonisolated(nonsending) () async throws -> Bool
+    _ what: String,
+    within seconds: Double = 10,
+    _ condition: nonisolated(nonsending) () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < deadline {

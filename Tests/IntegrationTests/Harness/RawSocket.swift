@@ -22,11 +22,14 @@ final class RawSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Sends until everything is sent, or the other side has answered or gone: it need not read a request to its end.
-    func send(_ text: String) {
+    /// Sends until everything is sent, the other side has gone, or does not read any more.
+    ///
+    /// - Parameter untilAnswered: Whether an answer ends it too: a server need not read a request to its end.
+    func send(_ text: String, untilAnswered: Bool = false) {
         var rest = Array(text.utf8)[...]
+        let wanted = Int16(untilAnswered ? POLLOUT | POLLIN : POLLOUT)
         while !rest.isEmpty {
-            var ready = pollfd(fd: descriptor, events: Int16(POLLOUT | POLLIN), revents: 0)
+            var ready = pollfd(fd: descriptor, events: wanted, revents: 0)
             guard poll(&ready, 1, 10_000) > 0, ready.revents & Int16(POLLIN) == 0 else { return }
             let count = rest.withUnsafeBytes {
                 Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
@@ -62,7 +65,9 @@ final class RawSocket: Sendable {
             let text = String(decoding: bytes, as: UTF8.self)
             if let wanted, text.contains(wanted) { return text }
         }
-        throw Failure("\(wanted ?? "the end") did not come; there was: \(String(decoding: bytes, as: UTF8.self).suffix(2000))")
+        throw Failure(
+            "\(wanted ?? "the end") did not come; there was: \(String(decoding: bytes, as: UTF8.self).suffix(2000))"
+        )
     }
 }
 
@@ -72,11 +77,15 @@ struct RawAnswer: Sendable {
     var body: String
 
     /// Sends an HTTP request exactly as written.
-    static func to(_ socketPath: String, _ method: String, _ target: String, body: String = "") async throws -> RawAnswer {
+    static func to(_ socketPath: String, _ method: String, _ target: String, body: String = "") async throws
+        -> RawAnswer
+    {
         let socket = try RawSocket(socketPath)
         socket.send(
             "\(method) \(target) HTTP/1.1\r\nHost: roost\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)",
+            untilAnswered: true
+        )
         let text = try await socket.read(until: nil)
         guard let status = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) }),
             let head = text.range(of: "\r\n\r\n")

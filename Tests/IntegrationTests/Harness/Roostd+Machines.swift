@@ -11,7 +11,8 @@ extension Roostd {
     /// tests need and takes no time.
     @discardableResult
     nonisolated func create(
-        _ name: String, _ configure: (inout CreateVirtualMachineRequest) -> Void = { _ in }
+        _ name: String,
+        _ configure: (inout CreateVirtualMachineRequest) -> Void = { _ in }
     ) async throws -> String {
         var request = CreateVirtualMachineRequest(name: name)
         request.generation = 1
@@ -24,7 +25,9 @@ extension Roostd {
     /// Creates a machine from the small guest's image.
     @discardableResult
     nonisolated func createGuest(
-        _ name: String, generation: Int, secureBoot: String? = nil,
+        _ name: String,
+        generation: Int,
+        secureBoot: String? = nil,
         _ configure: (inout CreateVirtualMachineRequest) -> Void = { _ in }
     ) async throws -> String {
         try await create(name) { request in
@@ -60,14 +63,17 @@ extension Roostd {
     /// Waits until a machine's row in the list is as wanted.
     @discardableResult
     nonisolated func wait(
-        for vm: String, within seconds: Double = 30, _ isAsWanted: @escaping @Sendable (VirtualMachineSummary) -> Bool
+        for vm: String,
+        within seconds: Double = 30,
+        _ isAsWanted: @escaping @Sendable (VirtualMachineSummary) -> Bool
     ) async throws -> VirtualMachineSummary {
         let client = client
         return try await within(seconds, "the awaited state of \(vm)") {
             let first = try await client.virtualMachine(vm).summary
             if isAsWanted(first) { return first }
             // The stream begins with everything that has happened, so nothing falls between asking and listening.
-            for try await event in client.events(since: 0) where event.virtualMachine == first.id && event.kind == "vm.state" {
+            for try await event in client.events(since: 0)
+            where event.virtualMachine == first.id && event.kind == "vm.state" {
                 let now = try await client.virtualMachine(vm).summary
                 if isAsWanted(now) { return now }
             }
@@ -77,7 +83,9 @@ extension Roostd {
 
     @discardableResult
     nonisolated func wait(
-        for vm: String, _ state: VirtualMachineState, within seconds: Double = 30
+        for vm: String,
+        _ state: VirtualMachineState,
+        within seconds: Double = 30
     ) async throws -> VirtualMachineSummary {
         try await wait(for: vm, within: seconds) { $0.state == state }
     }

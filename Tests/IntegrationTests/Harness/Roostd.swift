@@ -24,7 +24,10 @@ actor Roostd {
         client = RoostClient(socketPath: "\(runDirectory)/roost.sock", timeoutSeconds: 60)
         let files = FileManager.default
         try files.createDirectory(
-            atPath: base, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o711])
+            atPath: base,
+            withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o711]
+        )
         try files.createDirectory(atPath: Laboratory.logs, withIntermediateDirectories: true)
         let path = "\(Laboratory.logs)/\(label).log"
         try Files.write("", path)
@@ -62,7 +65,9 @@ actor Roostd {
         // All starts share one file: what happened before a crash is what one wants to read after it.
         try Child(
             Laboratory.roostd,
-            ["--state-dir", stateDirectory, "--run-dir", runDirectory, "--log-level", "debug"] + arguments, output: log)
+            ["--state-dir", stateDirectory, "--run-dir", runDirectory, "--log-level", "debug"] + arguments,
+            output: log
+        )
     }
 
     /// Kills roostd as a power cut would.
@@ -105,7 +110,9 @@ actor Roostd {
 
 /// Runs a test with a roostd of its own that serves already, and removes every trace of it.
 func withRoostd(
-    _ label: String, arguments: [String] = [], _ body: (Roostd) async throws -> Void
+    _ label: String,
+    arguments: [String] = [],
+    _ body: (Roostd) async throws -> Void
 ) async throws {
     let roostd = try Roostd(label)
     do {
