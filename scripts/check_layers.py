@@ -49,7 +49,7 @@ OUTSIDE = {
     "ConfigStore": SYSTEM,
     "QEMUDriver": [*SYSTEM, *NIO, "Logging"],
     "HostEngine": [*SYSTEM, *NIO, "FoundationEssentials", "Logging"],
-    "RoostServer": [*SYSTEM, "FoundationEssentials", "Hummingbird", "Logging", "NIOCore"],
+    "RoostServer": [*SYSTEM, "FoundationEssentials", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore"],
     "RoostClient": [*SYSTEM, *NIO, "FoundationEssentials", "NIOHTTP1"],
     "roostd": [*SYSTEM, "ArgumentParser", "Logging", "NIOPosix", "ServiceLifecycle", "UnixSignals"],
     "roost": [*SYSTEM, "ArgumentParser", "FoundationEssentials"],

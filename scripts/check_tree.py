@@ -19,6 +19,8 @@ TASKS = {
     "Sources/HostEngine/Host+Create.swift",
     "Sources/HostEngine/Host.swift",
     "Sources/HostEngine/JobCenter.swift",
+    "Sources/HostEngine/SwitchBoard.swift",
+    "Sources/HostEngine/VirtualMachine+Launch.swift",
     "Sources/HostEngine/VirtualMachine.swift",
     "Sources/QEMUDriver/Tool.swift",
     "Sources/RoostClient/RoostClient+Events.swift",

@@ -169,6 +169,11 @@ package struct LifeCycle: Sendable {
         case .paused where !turnOff:
             refuse(id, "is paused, so its guest cannot be asked to shut down: resume it first, or turn it off")
         case .starting, .running, .paused, .stopping:
+            if case .stop = command {
+                // Who stops a machine does not want it to start again.
+                let cancelled = APIError(.cancelled, "restarting \(name) was cancelled: it is being stopped")
+                answerWaiting(cancelled) { if case .restart = $0 { true } else { false } }
+            }
             waiting.append((id, command))
             if turnOff {
                 kill()

@@ -206,6 +206,10 @@ package actor SwitchBoard {
     private func makeBridge(_ item: HostRecord.Switch) async throws {
         try await runIP(["link", "add", "name", item.bridge, "type", "bridge"], item)
         do {
+            if item.type == SwitchType.private.rawValue {
+                // Without an address of its own the host is not on the network of the guests.
+                try await runIP(["link", "set", "dev", item.bridge, "addrgenmode", "none"], item)
+            }
             try await runIP(["link", "set", "dev", item.bridge, "up"], item)
             if !item.interface.isEmpty {
                 try await runIP(["link", "set", "dev", item.interface, "master", item.bridge], item)

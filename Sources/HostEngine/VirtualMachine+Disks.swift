@@ -66,31 +66,26 @@ extension VirtualMachine {
         let wanted = try request.location.map { try parseLocation($0) }
         // IDE takes drives only while the machine is off.
         let needsSCSI = machine != nil
-        let placed = try await updateConfiguration { configuration in
+        let free = try await load()
+        guard let location = wanted ?? (needsSCSI ? free.nextFreeSCSILocation : free.nextFreeLocation(for: kind)) else {
+            throw APIError(.insufficientResources, "\(name) has no free place for another drive")
+        }
+        let drive = Drive(location: location, kind: kind, path: request.path)
+        _ = try await updateConfiguration { configuration in
             if let user = configuration.drives.first(where: { $0.path == request.path && kind == .hardDisk }) {
                 throw APIError(.exists, "\(request.path) is attached at \(user.location) already")
             }
-            let free =
-                needsSCSI ? configuration.nextFreeSCSILocation : configuration.nextFreeLocation(for: kind)
-            guard let location = wanted ?? free else {
-                throw APIError(.insufficientResources, "\(configuration.name) has no free place for another drive")
-            }
-            try configuration.addDrive(Drive(location: location, kind: kind, path: request.path))
+            // Refused when somebody else has taken the place meanwhile.
+            try configuration.addDrive(drive)
             var roost = configuration.roost
             roost.diskFormats[request.path] = format
             configuration.roost = roost
-        }
-        guard let drive = placed.drives.first(where: { $0.path == request.path }) else {
-            throw APIError(.internal, "the drive just added to \(name) is not there")
         }
         do {
             try await plug(drive, format)
         } catch {
             // What went wrong first is what the user should read.
-            _ = try? await updateConfiguration { configuration in
-                try configuration.removeDrive(at: drive.location)
-                configuration.roost.diskFormats[request.path] = nil
-            }
+            _ = try? await updateConfiguration { try $0.forgetDrive(at: drive.location) }
             throw error
         }
         host.events.publish(
@@ -117,12 +112,7 @@ extension VirtualMachine {
             throw APIError(.notFound, "\(name) has no drive at \(location)")
         }
         try await unplug(location)
-        _ = try await updateConfiguration { configuration in
-            let removed = try configuration.removeDrive(at: location)
-            var roost = configuration.roost
-            if let path = removed.path { roost.diskFormats[path] = nil }
-            configuration.roost = roost
-        }
+        _ = try await updateConfiguration { try $0.forgetDrive(at: location) }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name): \(location) detached")
     }
 
@@ -210,6 +200,13 @@ extension VirtualMachine {
 }
 
 extension VirtualMachineConfiguration {
+    /// Removes a drive, and the format recorded for its file unless another drive uses it too.
+    fileprivate mutating func forgetDrive(at location: DriveLocation) throws {
+        let removed = try removeDrive(at: location)
+        guard let path = removed.path, !drives.contains(where: { $0.path == path }) else { return }
+        roost.diskFormats[path] = nil
+    }
+
     /// The first free slot on a SCSI controller; nil when there is none.
     fileprivate var nextFreeSCSILocation: DriveLocation? {
         let taken = Set(drives.map(\.location))

@@ -69,17 +69,38 @@ extension VirtualMachine {
         guard cycle.isActive else { return }
         isStoppingForHost = true
         defer { isStoppingForHost = false }
-        let action = try? await load().automaticStopAction
+        // Saving the state is not there yet; asking the guest to shut down loses nothing.
+        let asks = (try? await load().automaticStopAction) != .turnOff
         do {
-            if cycle.state == .running, action != .turnOff {
-                // Saving the state is not there yet; asking the guest to shut down loses nothing.
-                try await perform(.stop(turnOff: false, timeoutSeconds: timeoutSeconds))
-            } else {
-                try await perform(.stop(turnOff: true, timeoutSeconds: 0))
+            if asks && cycle.state == .stopping {
+                // Somebody has asked the guest already.
+                await waitForEnd(seconds: timeoutSeconds)
             }
+            if asks && cycle.state == .paused { try await perform(.resume) }
+            guard cycle.isActive else { return }
+            try await perform(.stop(turnOff: !asks || cycle.state != .running, timeoutSeconds: timeoutSeconds))
         } catch {
             host.log.warning("turning off a guest that did not shut down", metadata: ["machine": "\(name)"])
             _ = try? await perform(.stop(turnOff: true, timeoutSeconds: 0))
+        }
+    }
+
+    /// Waits until the machine is off or crashed, or the time has passed.
+    private func waitForEnd(seconds: Int) async {
+        let changes = host.events.listen(since: nil)
+        guard cycle.isActive else { return }
+        let id = id
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await event in changes
+                where event.virtualMachine == id && (event.state == .off || event.state == .crashed) { return }
+            }
+            group.addTask {
+                // Cancelled means that the other one has ended first.
+                _ = try? await Task.sleep(for: .seconds(seconds))
+            }
+            await group.next()
+            group.cancelAll()
         }
     }
 }

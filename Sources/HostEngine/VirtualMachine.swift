@@ -138,13 +138,6 @@ package actor VirtualMachine {
             state: cycle.state,
             message: "\(name) is \(cycle.state.rawValue)" + (cycle.reason.map { ": \($0)" } ?? "")
         )
-        if cycle.state == .off && record.phase == .crashed {
-            // Somebody has seen the crash and put it away.
-            var off = record
-            off.phase = .off
-            off.reason = ""
-            write(off)
-        }
         host.log.info(
             "virtual machine state",
             metadata: ["machine": "\(name)", "state": "\(cycle.state.rawValue)"]

@@ -44,7 +44,7 @@ package enum SeedImage {
         let temporary = "\(path).partial"
         let result = try await Tool(path: program, user: Tool.ownUser).run(
             ["-quiet", "-output", temporary, "-volid", "cidata", "-joliet", "-rock", user, meta])
-        guard result.succeeded, rename(temporary, path) == 0 else {
+        guard result.succeeded, syncFile(temporary), rename(temporary, path) == 0, syncFile(folderOf(path)) else {
             unlink(temporary)
             throw EngineError(.failed, "cannot make the cloud-init seed \(path)", cause: result.errors)
         }

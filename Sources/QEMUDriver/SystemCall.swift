@@ -58,3 +58,16 @@ package func readSmallText(_ path: String, limit: Int = 65536) -> String? {
 
 /// Whether something is at a path.
 package func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+/// Waits until a file's contents, or a folder's names, are on stable storage; false when that fails.
+func syncFile(_ path: String) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return fsync(descriptor) == 0
+}
+
+/// The folder that a path is in.
+func folderOf(_ path: String) -> String {
+    path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+}

@@ -118,7 +118,10 @@ struct MachineRoutes {
                 status: .ok,
                 headers: [.contentType: "application/octet-stream"],
                 body: .init { writer in
-                    let (pieces, continuation) = AsyncStream.makeStream(of: [UInt8].self)
+                    let (pieces, continuation) = AsyncStream.makeStream(
+                        of: [UInt8].self,
+                        bufferingPolicy: .bufferingNewest(1024)
+                    )
                     // The end of either side is the end of the conversation.
                     let typing = Task {
                         defer { continuation.finish() }
