@@ -124,6 +124,32 @@ package enum FileAccess {
         }
     }
 
+    /// Makes a folder that only this process's user may use, or makes sure that an existing one is so.
+    ///
+    /// - Throws: `StoreError` `.permissionDenied` when the folder belongs to somebody else.
+    package static func makePrivateFolder(_ path: String) throws(StoreError) {
+        try makeFolder(path, mode: 0o700)
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+            throw StoreError(.permissionDenied, "the folder \(path) belongs to another user: move it away")
+        }
+        guard chmod(path, 0o700) == 0 else { throw systemError("cannot close the folder \(path) to others") }
+    }
+
+    /// Takes a folder for this process until the returned descriptor is closed.
+    ///
+    /// - Throws: `StoreError` `.busy` when another process has it.
+    package static func lock(_ folder: String, _ what: String, remedy: String) throws(StoreError) -> Int32 {
+        let path = "\(folder)/.lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw systemError("cannot open \(path)") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw StoreError(.busy, "another roostd uses \(what) \(folder): \(remedy)")
+        }
+        return descriptor
+    }
+
     /// The names in a folder, without `.` and `..`, unsorted.
     package static func names(in path: String) throws(StoreError) -> [String] {
         guard let handle = opendir(path) else { throw systemError("cannot read the folder \(path)") }

@@ -58,16 +58,6 @@ package struct StateDirectory: Sendable, Hashable {
     ///
     /// - Throws: `StoreError` `.busy` when another roostd has it.
     package func lock() throws(StoreError) -> Int32 {
-        let path = "\(root)/.lock"
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw FileAccess.systemError("cannot open \(path)") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw StoreError(
-                .busy,
-                "another roostd uses the state directory \(root): give this one its own --state-dir"
-            )
-        }
-        return descriptor
+        try FileAccess.lock(root, "the state directory", remedy: "give this one its own --state-dir")
     }
 }

@@ -53,7 +53,9 @@ extension Host {
         let location = try firstDiskLocation(configuration)
         var roost = configuration.roost
         if request.image != nil || request.diskSizeBytes != nil {
-            let path = "\(unique)/\(request.name).qcow2"
+            // A file's name has room for 255 bytes, and the longest names of machines need more with their endings.
+            let stem = request.name.utf8.count <= 200 ? request.name : id.uppercased
+            let path = "\(unique)/\(stem).qcow2"
             plan.ownDisk = path
             if let image = request.image { plan.imageFormat = try await formatOfImage(image) }
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: path))

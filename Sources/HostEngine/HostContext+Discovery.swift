@@ -44,7 +44,7 @@ extension HostContext {
         }
         try await onDisk {
             try FileAccess.makeFolder(options.runDirectory, mode: 0o755)
-            try FileAccess.makeFolder("\(options.runDirectory)/vm", mode: 0o700)
+            try FileAccess.makePrivateFolder("\(options.runDirectory)/vm")
         }
         let user = try QEMUUser.resolve(name: options.qemuUser)
         let findings = try await HostFindings.load(options, user: user, directory: directory)

@@ -159,6 +159,8 @@ package actor JobCenter {
             job.state = failure.code == .cancelled ? .cancelled : .failed
             job.error = failure
         }
+        // Recorded before anybody hears of it: who was told of an outcome finds it again after any end of roostd.
+        await record(job)
         jobs[id] = job
         tasks[id] = nil
         if jobs.count > 2 * Self.kept {
@@ -174,7 +176,6 @@ package actor JobCenter {
             message: "\(job.kind) \(job.subject): \(job.error?.description ?? job.state.rawValue)"
         )
         for waiter in waiters.removeValue(forKey: id)?.values ?? [:].values { waiter.resume() }
-        await record(job)
     }
 
     private func record(_ job: Job) async {

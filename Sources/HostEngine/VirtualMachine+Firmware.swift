@@ -12,7 +12,12 @@ extension VirtualMachine {
         _ firmware: UEFIFirmware
     ) async throws -> String {
         let path = host.directory.guestState(id)
-        if !fileExists(path) { try await makeVariables(configuration, firmware, path: path) }
+        if fileExists(path) {
+            // A store whose making was cut off may still be roostd's own.
+            try host.user.takeOwnership(of: path)
+        } else {
+            try await makeVariables(configuration, firmware, path: path)
+        }
         return path
     }
 

@@ -123,6 +123,8 @@ extension VirtualMachine {
         let (store, id, path) = (host.store, id, path)
         let machineType = record.machineType
         let model = record.processorModel
+        // A damaged record says nothing that could be pinned.
+        guard !machineType.isEmpty, !model.isEmpty else { return }
         do {
             try await gate.run {
                 _ = try await onDisk {

@@ -76,7 +76,8 @@ extension VirtualMachine {
                     to: find,
                     folder: folder,
                     group: host.group,
-                    deadline: .seconds(5)
+                    // A QEMU that was just being started may still have work to do before it answers.
+                    deadline: record.phase == .starting ? host.launchDeadline : .seconds(5)
                 )
             )
         } catch {

@@ -129,8 +129,8 @@ extension VirtualMachine {
     }
 
     /// The adapters as the API shows them.
-    package func networkAdapters() async throws -> [NetworkAdapterInfo] {
-        await networkAdapters(try await load(), withAddresses: true)
+    package func networkAdapters(withAddresses: Bool = true) async throws -> [NetworkAdapterInfo] {
+        await networkAdapters(try await load(), withAddresses: withAddresses)
     }
 
     private func networkAdapters(

@@ -184,6 +184,7 @@ package actor VirtualMachine {
                 var ended = record
                 ended.phase = .off
                 write(ended)
+                host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
             }
         }

@@ -84,6 +84,11 @@ struct Roostd: AsyncParsableCommand {
         // Held until the process ends, in whatever way.
         _ = try directory.lock()
         let context = try await HostContext.discover(options, group: group, log: log)
+        _ = try FileAccess.lock(
+            options.runDirectory,
+            "the run directory",
+            remedy: "give this one its own --run-dir"
+        )
         let host = Host(context)
         try await host.start()
         let socket = "\(options.runDirectory)/roost.sock"

@@ -40,7 +40,10 @@ struct VMSet: AsyncParsableCommand {
     var startDelay: Int?
 
     @Option(
-        help: "What happens when the host shuts down: TurnOff, Save or ShutDown.",
+        help: """
+            What happens when the host shuts down: TurnOff, Save or ShutDown; a state cannot be saved yet, so Save shuts \
+            the guest down.
+            """,
         completion: .list(Value.names(of: AutomaticStopAction.self)),
         transform: Value.choice(AutomaticStopAction.self)
     )
