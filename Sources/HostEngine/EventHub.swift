@@ -53,6 +53,8 @@ package final class EventHub: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingOldest(4096))
         let id = state.withLock { state in
             if let since {
+                // A number that has not been given yet was given by an earlier roostd: everything is new to its owner.
+                let since = since < state.next ? since : 0
                 for event in state.recent.suffix(Self.kept) where event.sequence > since { continuation.yield(event) }
             }
             if state.isFinished { continuation.finish() }

@@ -38,6 +38,8 @@ extension VirtualMachine {
             }
             do {
                 try await recording.withLock { $0 }?.value
+                // What the first start decides for good stands before the guest can rely on it.
+                await noteStarted()
                 try await machine.monitor.execute(QMPCommands.Continue())
                 return machine
             } catch {

@@ -16,6 +16,7 @@ extension VirtualMachine {
     /// Returns whether the guest ran when the host went down, so that an automatic start may follow.
     package func recover() async -> Bool {
         guard summary != nil else {
+            await findQEMUOfBrokenMachine()
             updateRoster()
             return false
         }
@@ -54,6 +55,35 @@ extension VirtualMachine {
             await takeOver()
             return false
         }
+    }
+
+    /// Looks for the QEMU of a machine whose configuration cannot be read: the guest goes on, and can be turned off.
+    private func findQEMUOfBrokenMachine() async {
+        let path = host.directory.runRecord(id)
+        // Without a record nothing is known; the reason of the broken configuration is shown in any case.
+        guard let stored = try? await onDisk({ try RunRecord.load(path) }), stored.processID > 0,
+            stored.bootID == host.bootID, let bootID = ProcessIdentity.currentBootID(),
+            let process = SpawnedProcess.find(
+                ProcessIdentity(processID: stored.processID, startTicks: stored.startTicks, bootID: bootID)
+            )
+        else { return }
+        processOfBroken = process
+        let why = cycle.reason ?? "its configuration cannot be read"
+        handle(
+            .found(
+                .broken,
+                reason: "\(why); its QEMU (process \(stored.processID)) still runs: 'roost vm stop --turn-off' ends it"
+            )
+        )
+    }
+
+    /// Ends the QEMU of a machine whose configuration cannot be read.
+    func endQEMUOfBrokenMachine(_ process: SpawnedProcess) async {
+        process.signal(SIGKILL)
+        _ = await process.end()
+        processOfBroken = nil
+        host.folder(id.uppercased).remove()
+        handle(.found(.broken, reason: "its configuration cannot be read; its QEMU was turned off"))
     }
 
     private func takeOver() async {

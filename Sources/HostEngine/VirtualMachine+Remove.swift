@@ -53,15 +53,20 @@ extension VirtualMachine {
     }
 
     private func removeBroken() async throws -> [String] {
+        guard processOfBroken == nil else {
+            throw APIError(.invalidState, "cannot remove \(name): its QEMU still runs; turn it off first")
+        }
         isRemoved = true
         let path = path
+        // With the time in its name no earlier one is replaced.
+        let kept = "\(path).removed-\(secondsSinceEpoch())"
         do {
-            try await onDisk { try FileAccess.move(path, to: "\(path).removed") }
+            try await onDisk { try FileAccess.move(path, to: kept) }
         } catch {
             isRemoved = false
             throw error
         }
-        return ["its unreadable configuration is kept as \(path).removed"]
+        return ["its unreadable configuration is kept as \(kept)"]
     }
 
     /// Does what the automatic stop action says, as far as this release can.

@@ -32,6 +32,8 @@ package actor VirtualMachine {
     var launching: LaunchControl?
     /// The integration services that the configuration offered when the machine started.
     var services: [IntegrationService: Bool] = [:]
+    /// The QEMU that runs although the machine's configuration cannot be read.
+    var processOfBroken: SpawnedProcess?
     /// Whether the machine is being stopped because the host goes down.
     var isStoppingForHost = false
 
@@ -88,6 +90,9 @@ package actor VirtualMachine {
     /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        if let processOfBroken, case .stop(turnOff: true, _) = command {
+            return await endQEMUOfBrokenMachine(processOfBroken)
+        }
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -178,7 +183,6 @@ package actor VirtualMachine {
                 launching = nil
                 attach(machine)
                 handle(.launched)
-                await noteStarted()
             } catch {
                 launching = nil
                 var ended = record

@@ -37,6 +37,16 @@ import Testing
         #expect(await none.reduce([]) { $0 + [$1.sequence] } == [2008])
     }
 
+    @Test func listenerWithANumberOfAnEarlierRunGetsAllThatIsKept() async {
+        let hub = EventHub()
+        for index in 0..<3 { hub.publish("test", subject: "\(index)", message: "") }
+        let late = hub.listen(since: 500)
+        let current = hub.listen(since: 3)
+        hub.finish()
+        #expect(await late.reduce(into: []) { $0.append($1.sequence) } == [1, 2, 3])
+        #expect(await current.reduce(into: []) { $0.append($1.sequence) } == [])
+    }
+
     @Test func listenerThatFallsBehindLosesTheNewestAndSeesAGap() async {
         let hub = EventHub()
         let stream = hub.listen(since: nil)

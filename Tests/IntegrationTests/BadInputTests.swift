@@ -302,8 +302,12 @@ extension Integration {
                 #expect(try roostd.qemu(good).isAlive)
                 // Removing a broken machine keeps its bytes beside it.
                 let id = "22222222-2222-2222-2222-222222222222"
-                try await roostd.client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
-                #expect(Files.read(roostd.configuration(id) + ".removed") == contents[id])
+                let removal = try await roostd.client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
+                let kept = try #require(
+                    roostd.stateFiles().first { $0.contains("\(id).vmcx.removed-") },
+                    "\(removal.warnings)"
+                )
+                #expect(Files.read("\(roostd.stateDirectory)/\(kept)") == contents[id])
             }
         }
 

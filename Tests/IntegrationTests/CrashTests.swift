@@ -101,6 +101,36 @@ extension Integration {
             }
         }
 
+        @Test func guestWhoseConfigurationBecomesUnreadableIsKeptAndCanBeTurnedOff() async throws {
+            try await withRoostd("unreadable-while-running") { roostd in
+                let client = roostd.client
+                let id = try await roostd.create("vm")
+                try await roostd.start("vm")
+                let qemu = try roostd.qemu(id)
+                let bytes = try #require(Files.read(roostd.configuration(id)))
+                await roostd.kill9()
+                try Files.write("nothing that anybody could read", roostd.configuration(id))
+                try await roostd.start()
+
+                let broken = try #require(try await client.virtualMachines().first)
+                #expect(broken.state == .broken)
+                #expect(broken.reason?.contains("\(qemu.processID)) still runs") == true)
+                #expect(qemu.isAlive)
+                let refused = try await refusal { try await client.removeVirtualMachine(id, waitSeconds: 30) }
+                #expect(refused?.code == .invalidState)
+                try await client.stopVirtualMachine(id, .init(turnOff: true), waitSeconds: 30).succeeded()
+                #expect(!qemu.isAlive)
+                #expect(try await client.virtualMachines().first?.state == .broken)
+
+                // With its bytes back the machine is as it was, but off.
+                await roostd.kill9()
+                try Files.write(bytes, roostd.configuration(id))
+                try await roostd.start()
+                #expect(try await roostd.state("vm") != .running)
+                try await roostd.start("vm")
+            }
+        }
+
         @Test func killedQEMUIsACrashThatSaysWhyAndTouchesNoOther() async throws {
             try await withRoostd("qemu-killed") { roostd in
                 let client = roostd.client
