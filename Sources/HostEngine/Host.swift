@@ -212,6 +212,3 @@ package actor Host {
         }
     }
 }
-
-/// Roost's release.
-package let roostVersion = "0.1.0"

@@ -96,7 +96,7 @@ package struct DiskImages: Sendable {
             deadline: .seconds(600)
         )
         guard result.succeeded else { throw failure("cannot resize the disk \(path)", result) }
-        try sync(path)
+        try syncFile(path)
     }
 
     private func makingFile(_ path: String, _ make: (_ temporary: String) async throws -> Void) async throws {
@@ -105,7 +105,7 @@ package struct DiskImages: Sendable {
         unlink(temporary)
         do {
             try await make(temporary)
-            try sync(temporary)
+            try syncFile(temporary)
             guard rename(temporary, path) == 0 else {
                 throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(errno))
             }
@@ -113,23 +113,6 @@ package struct DiskImages: Sendable {
         } catch {
             unlink(temporary)
             throw error
-        }
-    }
-
-    private func sync(_ path: String) throws(EngineError) {
-        let descriptor = open(path, O_RDWR | O_CLOEXEC)
-        defer { if descriptor >= 0 { close(descriptor) } }
-        guard descriptor >= 0, fsync(descriptor) == 0 else {
-            throw EngineError(.failed, "cannot sync \(path)", cause: systemErrorText(errno))
-        }
-    }
-
-    private func syncFolder(of path: String) throws(EngineError) {
-        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { if descriptor >= 0 { close(descriptor) } }
-        guard descriptor >= 0, fsync(descriptor) == 0 else {
-            throw EngineError(.failed, "cannot sync the folder \(parent)", cause: systemErrorText(errno))
         }
     }
 

@@ -44,9 +44,16 @@ package enum SeedImage {
         let temporary = "\(path).partial"
         let result = try await Tool(path: program, user: Tool.ownUser).run(
             ["-quiet", "-output", temporary, "-volid", "cidata", "-joliet", "-rock", user, meta])
-        guard result.succeeded, syncFile(temporary), rename(temporary, path) == 0, syncFile(folderOf(path)) else {
+        do throws(EngineError) {
+            guard result.succeeded else { throw EngineError(.failed, "the program failed", cause: result.errors) }
+            try syncFile(temporary)
+            guard rename(temporary, path) == 0 else {
+                throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(errno))
+            }
+            try syncFolder(of: path)
+        } catch {
             unlink(temporary)
-            throw EngineError(.failed, "cannot make the cloud-init seed \(path)", cause: result.errors)
+            throw EngineError(error.code, "cannot make the cloud-init seed \(path)", cause: error.description)
         }
     }
 

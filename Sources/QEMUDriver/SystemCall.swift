@@ -59,15 +59,17 @@ package func readSmallText(_ path: String, limit: Int = 65536) -> String? {
 /// Whether something is at a path.
 package func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-/// Waits until a file's contents, or a folder's names, are on stable storage; false when that fails.
-func syncFile(_ path: String) -> Bool {
+/// Waits until a file's contents, or a folder's names, are on stable storage.
+func syncFile(_ path: String) throws(EngineError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    return fsync(descriptor) == 0
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else {
+        throw EngineError(.failed, "cannot sync \(path)", cause: systemErrorText(errno))
+    }
 }
 
-/// The folder that a path is in.
-func folderOf(_ path: String) -> String {
-    path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+/// Waits until the name of a file is on stable storage.
+func syncFolder(of path: String) throws(EngineError) {
+    let slash = path.lastIndex(of: "/") ?? path.startIndex
+    try syncFile(slash == path.startIndex ? "/" : String(path[..<slash]))
 }

@@ -1,3 +1,6 @@
+/// Roost's release, of the daemon and the command line alike.
+public let roostVersion = "0.1.0"
+
 /// The answer of `GET /v1/host` (Hyper-V: Get-VMHost).
 public struct HostInfo: Codable, Hashable, Sendable {
     /// The host's name.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RoostAPI
 
 /// The command `roost`.
 struct Roost: AsyncParsableCommand {
@@ -21,7 +22,7 @@ struct Roost: AsyncParsableCommand {
     )
 
     /// Roost's release.
-    static let version = "0.1.0"
+    static let version = roostVersion
 
     @OptionGroup var global: GlobalOptions
 

@@ -151,6 +151,18 @@ import Testing
         #expect(cycle.handle(.launched) == [.publish, .answer(1, nil)])
     }
 
+    @Test func turningOffAMachineThatIsBeingRestartedLeavesItOff() {
+        var cycle = machine(.running)
+        _ = cycle.handle(.command(1, .restart(turnOff: false, timeoutSeconds: 30)))
+        let effects = cycle.handle(.command(2, Self.turnOff))
+        #expect(answers(effects)[1]??.code == .cancelled)
+        #expect(effects.contains(.kill))
+        let ended = cycle.handle(.ended(reason: "quit"))
+        #expect(!ended.contains(.launch))
+        #expect(answers(ended)[2] == .some(nil))
+        #expect(cycle.state == .off)
+    }
+
     @Test func unaskedEndIsACrashWithItsReason() throws {
         for state in [VirtualMachineState.running, .paused, .stopping] {
             var cycle = machine(state)

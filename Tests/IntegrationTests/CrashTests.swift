@@ -208,6 +208,7 @@ extension Integration {
                     try await roostd.create(name)
                     var change = UpdateVirtualMachineRequest()
                     change.automaticStartAction = action
+                    change.automaticStopAction = .turnOff
                     _ = try await roostd.client.updateVirtualMachine(name, change)
                 }
                 for name in ["nothing", "if-running"] { try await roostd.start(name) }
@@ -224,6 +225,14 @@ extension Integration {
                 let off = try await roostd.client.virtualMachines().filter { $0.state != .running }
                 #expect(off.map(\.name) == ["if-running-but-off", "nothing"])
                 #expect(off.allSatisfy { $0.state == .off && $0.reason == nil })
+
+                // What ran when the host was shut down in order starts with it again.
+                try await roostd.client.stopGuests(waitSeconds: 30).succeeded()
+                #expect(roostd.qemus.isEmpty)
+                await roostd.kill9()
+                try await roostd.start(["--boot-id", "third"])
+                for name in ["if-running", "always"] { try await roostd.wait(for: name, .running) }
+                #expect(try await roostd.state("if-running-but-off") == .off)
             } catch {
                 await roostd.tearDown()
                 throw error

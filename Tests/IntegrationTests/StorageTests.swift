@@ -70,6 +70,22 @@ extension Integration {
             }
         }
 
+        @Test func removalNeverDeletesADiskThatAnotherMachineUses() async throws {
+            try await withRoostd("shared-disk") { roostd in
+                let client = roostd.client
+                try await roostd.create("owner") { $0.diskSizeBytes = 1 << 20 }
+                let disk = try #require(try await client.virtualMachine("owner").drives.first?.path)
+                try await roostd.create("guest")
+                _ = try await client.attachDisk(to: "guest", .init(path: disk))
+                let job = try await client.removeVirtualMachine("guest", .init(removeDisks: true), waitSeconds: 30)
+                    .succeeded()
+                #expect(Files.exists(disk))
+                #expect(job.warnings.contains { $0.contains(disk) })
+                try await client.removeVirtualMachine("owner", .init(removeDisks: true), waitSeconds: 30).succeeded()
+                #expect(!Files.exists(disk))
+            }
+        }
+
         @Test(.enabled(if: Laboratory.isRoot)) func fullDiskFailsChangesCleanlyAndPausesTheGuestThatWrites()
             async throws
         {
