@@ -37,6 +37,8 @@ package struct RunRecord: Sendable, Hashable {
     package var reason = ""
     /// Whether the machine is off only because the host went down: it starts with the host again.
     package var isStoppedForHost = false
+    /// Whether the machine is off and about to start by itself.
+    package var isStartPending = false
 
     package init(phase: Phase) { self.phase = phase }
 
@@ -64,6 +66,7 @@ package struct RunRecord: Sendable, Hashable {
         startedAt = integer("started_at")
         reason = string("reason")
         isStoppedForHost = node["stopped_for_host"]?.value == .bool(true)
+        isStartPending = node["start_pending"]?.value == .bool(true)
     }
 
     private func store(in tree: inout KeyNode) {
@@ -74,6 +77,7 @@ package struct RunRecord: Sendable, Hashable {
             ("machine_type", .string(machineType)), ("accelerator", .string(accelerator)),
             ("processor_model", .string(processorModel)), ("started_at", .int(startedAt)),
             ("reason", .string(reason)), ("stopped_for_host", .bool(isStoppedForHost)),
+            ("start_pending", .bool(isStartPending)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
     }

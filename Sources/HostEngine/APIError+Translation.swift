@@ -23,6 +23,7 @@ extension APIError {
 
     private static func code(_ code: EngineError.Code) -> Code {
         switch code {
+        case .exists: .exists
         case .notFound: .notFound
         case .unsupported: .unsupported
         case .permissionDenied: .permissionDenied

@@ -43,6 +43,9 @@ extension Host {
         if request.disk != nil && request.diskSizeBytes != nil {
             throw APIError(.invalidArgument, "a disk that is attached where it lies keeps its size: leave the size out")
         }
+        if request.diskFormat != nil && request.disk == nil {
+            throw APIError(.invalidArgument, "a disk's format is stated for a disk that is attached: name one, or leave it out")
+        }
         for path in [request.image, request.disk].compactMap({ $0 }) where !path.hasPrefix("/") {
             throw APIError(.invalidArgument, "the path \(path) is not absolute")
         }
@@ -62,7 +65,10 @@ extension Host {
             roost.diskFormats[path] = .qcow2
         } else if let disk = request.disk {
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: disk))
-            roost.diskFormats[disk] = try await formatOfExisting(disk)
+            let format = try await context.formatOfDisk(disk, stated: request.diskFormat, recorded: nil)
+            let user = context.user
+            try await onDisk { try user.requireAccess(to: disk, writable: true) }
+            roost.diskFormats[disk] = format
         }
         if request.cloudInitUserData != nil {
             plan.seed = context.directory.seed(id)
@@ -164,19 +170,6 @@ extension Host {
             )
         }
         return info.format
-    }
-
-    private func formatOfExisting(_ path: String) async throws -> RoostSettings.DiskFormat {
-        let info = try await context.images.info(path)
-        guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
-            throw APIError(
-                .unsupported,
-                "the disk \(path) is of the format \(info.format): convert it to qcow2, raw or vhdx"
-            )
-        }
-        let user = context.user
-        try await onDisk { try user.requireAccess(to: path, writable: true) }
-        return format
     }
 
     private func make(

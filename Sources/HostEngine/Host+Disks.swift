@@ -7,32 +7,59 @@ import VMConfiguration
 extension Host {
     /// All disks: the files in `Virtual Hard Disks`, and those attached elsewhere.
     package func disks() async throws -> [DiskInfo] {
-        var attached: [String: [String]] = [:]
+        var uses: [String: DiskUse] = [:]
         for machine in machines.values {
             // A broken machine's disks are unknown; its entry in the list of machines says why.
-            guard let drives = try? await machine.load().drives else { continue }
+            guard let configuration = try? await machine.load() else { continue }
             let name = await machine.name
-            for path in drives.filter({ $0.kind != .floppy }).compactMap(\.path) {
-                attached[path, default: []].append(name)
+            let formats = configuration.roost.diskFormats
+            for path in configuration.drives.filter({ $0.kind != .floppy }).compactMap(\.path) {
+                uses[path, default: DiskUse()].machines.append(name)
+                uses[path]?.format = formats[path]
             }
         }
         let root = context.directory.disks
         let found = try await onDisk { try Self.files(below: root) }
-        var result: [DiskInfo] = []
-        for path in Set(found).union(attached.keys).sorted() {
-            guard let info = try? await context.images.info(path) else { continue }
-            result.append(
-                DiskInfo(
-                    path: path,
-                    format: info.format,
-                    virtualSizeBytes: info.virtualSizeBytes,
-                    actualSizeBytes: info.actualSizeBytes,
-                    backingFile: info.backingFile,
-                    attachedTo: attached[path]?.sorted() ?? []
-                )
+        let paths = Set(found).union(uses.keys)
+        return await withTaskGroup(of: DiskInfo.self) { [uses] group in
+            var result: [DiskInfo] = []
+            for (index, path) in paths.enumerated() {
+                // As many at a time as there are processors to run qemu-img on.
+                if index >= onlineProcessors(), let info = await group.next() { result.append(info) }
+                group.addTask { await self.inspect(path, uses[path] ?? DiskUse()) }
+            }
+            for await info in group { result.append(info) }
+            return result.sorted { $0.path < $1.path }
+        }
+    }
+
+    /// Who uses a disk, and as what.
+    private struct DiskUse {
+        var machines: [String] = []
+        var format: RoostSettings.DiskFormat?
+    }
+
+    private nonisolated func inspect(_ path: String, _ use: DiskUse) async -> DiskInfo {
+        do {
+            let info = try await context.images.info(path, format: use.format?.rawValue)
+            return DiskInfo(
+                path: path,
+                format: info.format,
+                virtualSizeBytes: info.virtualSizeBytes,
+                actualSizeBytes: info.actualSizeBytes,
+                backingFile: info.backingFile,
+                attachedTo: use.machines.sorted()
+            )
+        } catch {
+            return DiskInfo(
+                path: path,
+                format: "unknown",
+                virtualSizeBytes: 0,
+                actualSizeBytes: 0,
+                attachedTo: use.machines.sorted(),
+                problem: APIError(translating: error).description
             )
         }
-        return result
     }
 
     private static func files(below root: String) throws -> [String] {
@@ -65,11 +92,23 @@ extension Host {
             throw APIError(.busy, "the disk \(path) is being made already")
         }
         defer { disksBeingMade.remove(path) }
+        // Written down first: a roostd that is killed meanwhile leaves nothing half made behind.
+        let temporary = DiskImages.temporaryName(for: path)
+        let directory = context.directory
+        let journal = try await onDisk { try CreationJournal(.random(), paths: [temporary], in: directory) }
         do {
-            try await context.images.create(path, sizeBytes: request.sizeBytes, format: format)
-        } catch let error as EngineError where error.code == .invalidArgument {
-            throw APIError(.exists, error.message)
+            try await context.images.create(
+                path,
+                sizeBytes: request.sizeBytes,
+                format: format,
+                temporary: temporary
+            )
+        } catch {
+            _ = try? await onDisk { journal.undo() }
+            throw error
         }
+        // The disk exists: a journal that cannot be deleted now is deleted at the next start.
+        _ = try? await onDisk { try journal.finish() }
         let user = context.user
         try await onDisk { try user.takeOwnership(of: path) }
         return path
@@ -92,7 +131,12 @@ extension Host {
 
     /// Gives a disk another size; a running machine's guest is told.
     package func resizeDisk(_ request: ResizeDiskRequest) async throws {
-        let info = try await context.images.info(request.path)
+        let format = try await context.formatOfDisk(
+            request.path,
+            stated: request.format,
+            recorded: try await recordedFormat(request.path, stated: request.format)
+        )
+        let info = try await context.images.info(request.path, format: format.rawValue)
         let shrinks = request.sizeBytes < info.virtualSizeBytes
         if shrinks && request.shrink != true {
             throw APIError(
@@ -101,7 +145,7 @@ extension Host {
                     + "say --shrink when that is meant"
             )
         }
-        if info.format == "vhdx" {
+        if format == .vhdx {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }
         for machine in machines.values {
@@ -116,19 +160,34 @@ extension Host {
         }
         try await context.images.resize(
             request.path,
-            format: await recordedFormat(request.path) ?? info.format,
+            format: format.rawValue,
             sizeBytes: request.sizeBytes,
             shrink: shrinks
         )
     }
 
-    /// The format that a machine's configuration records for a disk: what a guest wrote into a raw disk must not decide.
-    private func recordedFormat(_ path: String) async -> String? {
+    /// The format that a machine's configuration records for a disk: that of one that has it before that of one that had.
+    ///
+    /// - Throws: `APIError` `.invalidArgument` when another one is stated for a disk that is attached.
+    private func recordedFormat(_ path: String, stated: String?) async throws -> RoostSettings.DiskFormat? {
+        var earlier: RoostSettings.DiskFormat?
         for machine in machines.values {
             // A broken machine records nothing that could be read.
-            if let format = try? await machine.load().roost.diskFormats[path] { return format.rawValue }
+            guard let configuration = try? await machine.load(), let format = configuration.roost.diskFormats[path]
+            else { continue }
+            guard configuration.drives.contains(where: { $0.path == path }) else {
+                earlier = format
+                continue
+            }
+            if let stated, stated != format.rawValue {
+                throw APIError(
+                    .invalidArgument,
+                    "the disk \(path) is attached to \(configuration.name) as \(format.rawValue), not \(stated)"
+                )
+            }
+            return format
         }
-        return nil
+        return earlier
     }
 
     /// The disks of all machines but one, as far as their configurations can be read.

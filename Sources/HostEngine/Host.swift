@@ -25,14 +25,18 @@ package actor Host {
     /// One bad file makes one broken machine; it hides and stops no other.
     package func start() async throws {
         let directory = context.directory
+        for process in try await onDisk({ Tool.endOrphans() }) {
+            context.log.notice("ended a program that an earlier roostd left", metadata: ["process": "\(process)"])
+        }
+        try await onDisk { SeedImage.sweep(folder: directory.cache) }
         for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
             context.log.notice("undid a creation that was cut off", metadata: ["machine": "\(id)"])
         }
         for stored in try await scan() { await adopt(stored) }
         let isHostStart = await context.switches.lastBootID != context.bootID
-        let ran = await recoverAll()
+        let due = await recoverAll(isHostStart: isHostStart)
         try await context.switches.note(bootID: context.bootID)
-        if isHostStart { startAutomatically(ran) }
+        startAutomatically(due)
     }
 
     private func scan() async throws -> [StoredMachine] {
@@ -69,34 +73,40 @@ package actor Host {
         machines[machine.id] = machine
     }
 
-    private func recoverAll() async -> Set<GUID> {
-        await withTaskGroup(of: GUID?.self) { group in
+    /// Finds out what became of every machine; returns those that are to start by themselves, each noted as such.
+    private func recoverAll(isHostStart: Bool) async -> [VirtualMachine] {
+        await withTaskGroup(of: VirtualMachine?.self) { group in
             for machine in machines.values {
-                group.addTask { await machine.recover() ? machine.id : nil }
+                group.addTask {
+                    let recovery = await machine.recover()
+                    guard await machine.isDueToStart(recovery, isHostStart: isHostStart) else { return nil }
+                    await machine.setStartPending(true)
+                    return machine
+                }
             }
-            var ran: Set<GUID> = []
-            for await id in group { if let id { ran.insert(id) } }
-            return ran
+            var due: [VirtualMachine] = []
+            for await machine in group { if let machine { due.append(machine) } }
+            return due
         }
     }
 
-    private func startAutomatically(_ ran: Set<GUID>) {
-        for machine in machines.values {
-            let id = machine.id
+    private func startAutomatically(_ due: [VirtualMachine]) {
+        for machine in due {
             Task {
-                guard let configuration = try? await machine.load() else { return }
-                switch configuration.automaticStartAction {
-                case .nothing: return
-                case .startIfRunning: guard ran.contains(id) else { return }
-                case .alwaysStart: break
-                }
                 _ = await context.jobs.run(
                     "vm.start",
-                    subject: configuration.name,
-                    virtualMachine: id
+                    subject: await machine.name,
+                    virtualMachine: machine.id
                 ) { _ in
-                    try await Task.sleep(for: configuration.automaticStartDelay)
-                    try await machine.perform(.start)
+                    do {
+                        try await Task.sleep(for: try await machine.load().automaticStartDelay)
+                        // Whoever was faster has started it as well.
+                        guard await machine.state == .off else { return nil }
+                        try await machine.perform(.start)
+                    } catch {
+                        await machine.setStartPending(false)
+                        throw error
+                    }
                     return nil
                 }
             }

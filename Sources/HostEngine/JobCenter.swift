@@ -30,8 +30,12 @@ package actor JobCenter {
     private static let kept = 1000
     /// The longest time that one request waits for a job, in seconds: a day.
     private static let longestWaitSeconds = 86400.0
-    /// The size in bytes above which the file is written anew at the next start.
+    /// The size in bytes above which the file is written anew.
     private static let fileLimit = 2 << 20
+    /// The bytes in the file.
+    private var fileSize = 0
+    /// One write at a time.
+    private let gate = SerialGate()
 
     /// A centre whose jobs are kept in a file: a JSON line when one begins and another when it has ended.
     package init(events: EventHub, file: String) {
@@ -52,10 +56,12 @@ package actor JobCenter {
         nextID = (loaded.keys.max() ?? 0) + 1
         for id in loaded.keys.sorted().dropLast(Self.kept) { loaded[id] = nil }
         jobs = loaded
-        if bytes.count > Self.fileLimit { Self.compact(loaded, file) }
+        fileSize = bytes.count
+        if bytes.count > Self.fileLimit { fileSize = Self.compact(loaded, file) ?? bytes.count }
     }
 
-    private static func compact(_ jobs: [Int: Job], _ file: String) {
+    /// Writes the file anew with one line for each job; returns its size, nil when it stays as it was.
+    private static func compact(_ jobs: [Int: Job], _ file: String) -> Int? {
         let encoder = JSONEncoder()
         var bytes: [UInt8] = []
         for id in jobs.keys.sorted() {
@@ -64,7 +70,8 @@ package actor JobCenter {
             bytes.append(10)
         }
         // A file that stays long only takes longer to read.
-        _ = try? FileAccess.write(bytes, to: file)
+        guard (try? FileAccess.write(bytes, to: file)) != nil else { return nil }
+        return bytes.count
     }
 
     /// All jobs, newest first.
@@ -180,11 +187,22 @@ package actor JobCenter {
 
     private func record(_ job: Job) async {
         let path = file
-        // A convenience, not state that anything depends on: a write that fails is not the job's failure.
-        _ = try? await onDisk {
-            guard var line = try? JSONEncoder().encode(job) else { return }
-            line.append(10)
-            try FileAccess.append(Array(line), to: path)
+        await gate.run {
+            // A convenience, not state that anything depends on: a write that fails is not the job's failure.
+            let added = try? await onDisk {
+                var line = try JSONEncoder().encode(job)
+                line.append(10)
+                try FileAccess.append(Array(line), to: path)
+                return line.count
+            }
+            fileSize += added ?? 0
+            guard fileSize > Self.fileLimit else { return }
+            // The newest word on this job is in no table yet.
+            let known = jobs.merging([job.id: job]) { $1 }
+            if let size = try? await onDisk({ Self.compact(known, path) }) ?? nil {
+                // A file that is mostly jobs still kept is left to grow by as much again.
+                fileSize = size > Self.fileLimit / 2 ? 0 : size
+            }
         }
     }
 }

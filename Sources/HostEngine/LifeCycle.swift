@@ -26,6 +26,14 @@ package struct LifeCycle: Sendable {
         case restart(turnOff: Bool, timeoutSeconds: Int)
         case pause
         case resume
+
+        /// Whether the machine is started in the end.
+        fileprivate var starts: Bool {
+            switch self {
+            case .start, .restart: true
+            case .stop, .pause, .resume: false
+            }
+        }
     }
 
     /// What happens to the machine.
@@ -71,6 +79,9 @@ package struct LifeCycle: Sendable {
     package private(set) var reason: String?
     /// The machine's name, for messages.
     package var name: String
+    /// Why the machine's configuration cannot be used: it is shown as broken and starts no more, while a guest that an
+    /// earlier roostd started can still be followed and ended.
+    package let damage: String?
     /// The commands that wait for the state they asked for.
     private var waiting: [(id: CommandID, command: Command)] = []
     /// Whether QEMU is being ended on purpose, so that its end is no crash.
@@ -83,11 +94,22 @@ package struct LifeCycle: Sendable {
         var reason: String?
     }
 
-    /// A machine in a known state.
-    package init(name: String, state: VirtualMachineState = .off, reason: String? = nil) {
-        self.state = state
-        self.reason = reason
+    /// A machine that is off as far as anybody knows.
+    package init(name: String, damage: String? = nil) {
+        state = .off
         self.name = name
+        self.damage = damage
+    }
+
+    /// The state as users see it.
+    package var shownState: VirtualMachineState { damage == nil ? state : .broken }
+
+    /// The reason as users see it.
+    package var shownReason: String? {
+        guard let damage else { return reason }
+        guard isActive else { return damage }
+        let more = reason.map { ": \($0)" } ?? ""
+        return "\(damage); its guest, started before, is \(state.rawValue)\(more): 'roost vm stop' ends it"
     }
 
     /// Whether QEMU exists or is being started.
@@ -120,9 +142,7 @@ package struct LifeCycle: Sendable {
     // MARK: - Commands
 
     private mutating func accept(_ id: CommandID, _ command: Command) {
-        if state == .broken {
-            return refuse(id, "is broken: \(reason ?? "its configuration cannot be read")")
-        }
+        if let damage, !isActive || command.starts { return refuse(id, "is broken: \(damage)") }
         switch command {
         case .start: acceptStart(id)
         case .stop(let turnOff, let seconds), .restart(let turnOff, let seconds):

@@ -12,9 +12,10 @@ package final class SerialGate: Sendable {
 
     package init() {}
 
-    /// Runs an operation once all earlier ones have ended.
+    /// Runs an operation once all earlier ones have ended, where its caller runs; an operation must not wait for another.
     package func run<Result: Sendable>(
-        _ operation: @Sendable () async throws -> Result
+        isolation: isolated (any Actor)? = #isolation,
+        _ operation: () async throws -> Result
     ) async rethrows -> Result {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in

@@ -22,11 +22,13 @@ extension VirtualMachine {
 
     /// The drives with what their files are.
     package func inspectDrives() async throws -> [DriveInfo] {
-        var result = drives(try await load())
+        let configuration = try await load()
+        let formats = configuration.roost.diskFormats
+        var result = drives(configuration)
         for index in result.indices {
             guard let path = result[index].path, result[index].problem == nil else { continue }
             do {
-                let info = try await host.images.info(path)
+                let info = try await host.images.info(path, format: formats[path]?.rawValue)
                 result[index].disk = DiskInfo(
                     path: path,
                     format: info.format,
@@ -47,46 +49,11 @@ extension VirtualMachine {
         guard request.path.hasPrefix("/") else {
             throw APIError(.invalidArgument, "the path \(request.path) is not absolute")
         }
-        try requireSettled()
         let kind = try Drive.Kind(word: request.kind, path: request.path)
-        let info = try await host.images.info(request.path)
-        guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
-            throw APIError(
-                .unsupported,
-                "the disk \(request.path) is of the format \(info.format): convert it to qcow2, raw or vhdx"
-            )
-        }
-        if format == .vhdx && kind == .hardDisk {
-            host.log.notice(
-                "a VHDX disk blocks live migration",
-                metadata: ["machine": "\(name)", "disk": "\(request.path)"]
-            )
-        }
-        try await checkReachable(request.path, writable: kind == .hardDisk)
         let wanted = try request.location.map { try parseLocation($0) }
-        // IDE takes drives only while the machine is off.
-        let needsSCSI = machine != nil
-        let free = try await load()
-        guard let location = wanted ?? (needsSCSI ? free.nextFreeSCSILocation : free.nextFreeLocation(for: kind)) else {
-            throw APIError(.insufficientResources, "\(name) has no free place for another drive")
-        }
-        let drive = Drive(location: location, kind: kind, path: request.path)
-        _ = try await updateConfiguration { configuration in
-            if let user = configuration.drives.first(where: { $0.path == request.path && kind == .hardDisk }) {
-                throw APIError(.exists, "\(request.path) is attached at \(user.location) already")
-            }
-            // Refused when somebody else has taken the place meanwhile.
-            try configuration.addDrive(drive)
-            var roost = configuration.roost
-            roost.diskFormats[request.path] = format
-            configuration.roost = roost
-        }
-        do {
-            try await plug(drive, format)
-        } catch {
-            // What went wrong first is what the user should read.
-            _ = try? await updateConfiguration { try $0.forgetDrive(at: drive.location) }
-            throw error
+        let drive = try await gate.run {
+            try requireUsable("attach a disk to")
+            return try await addDrive(kind, request, at: wanted)
         }
         host.events.publish(
             "vm.changed",
@@ -103,16 +70,60 @@ extension VirtualMachine {
         )
     }
 
+    /// Adds a drive to the configuration and to the QEMU that runs, or to neither; to be called within the gate.
+    private func addDrive(
+        _ kind: Drive.Kind,
+        _ request: AttachDiskRequest,
+        at wanted: DriveLocation?
+    ) async throws -> Drive {
+        let before = try await load()
+        let recorded = before.roost.diskFormats[request.path]
+        let format = try await host.formatOfDisk(request.path, stated: request.format, recorded: recorded)
+        if format == .vhdx && kind == .hardDisk {
+            host.log.notice(
+                "a VHDX disk blocks live migration",
+                metadata: ["machine": "\(name)", "disk": "\(request.path)"]
+            )
+        }
+        try await checkReachable(request.path, writable: kind == .hardDisk)
+        // IDE takes drives only while the machine is off.
+        let free = machine != nil ? before.nextFreeSCSILocation : before.nextFreeLocation(for: kind)
+        guard let location = wanted ?? free else {
+            throw APIError(.insufficientResources, "\(name) has no free place for another drive")
+        }
+        let drive = Drive(location: location, kind: kind, path: request.path)
+        _ = try await commit { configuration in
+            if let user = configuration.drives.first(where: { $0.path == request.path && kind == .hardDisk }) {
+                throw APIError(.exists, "\(request.path) is attached at \(user.location) already")
+            }
+            try configuration.addDrive(drive)
+            configuration.roost.diskFormats[request.path] = format
+        }
+        do {
+            try await plug(drive, format)
+        } catch {
+            // What went wrong first is what the user should read.
+            _ = try? await commit {
+                _ = try $0.removeDrive(at: drive.location)
+                $0.roost.diskFormats[request.path] = recorded
+            }
+            throw error
+        }
+        return drive
+    }
+
     /// Detaches the drive at a location; its file stays.
     package func detach(_ text: String) async throws {
-        try requireSettled()
         let location = try parseLocation(text)
-        let configuration = try await load()
-        guard configuration.drive(at: location) != nil else {
-            throw APIError(.notFound, "\(name) has no drive at \(location)")
+        try await gate.run {
+            try requireUsable("detach a disk from")
+            guard try await load().drive(at: location) != nil else {
+                throw APIError(.notFound, "\(name) has no drive at \(location)")
+            }
+            try await unplug(location)
+            // What its file was used as stays known: a guest may have written anything into it.
+            _ = try await commit { _ = try $0.removeDrive(at: location) }
         }
-        try await unplug(location)
-        _ = try await updateConfiguration { try $0.forgetDrive(at: location) }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name): \(location) detached")
     }
 
@@ -125,13 +136,6 @@ extension VirtualMachine {
             QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes)
         )
         return true
-    }
-
-    /// A QEMU that comes or goes has read the configuration already, or cannot be asked any more.
-    private func requireSettled() throws {
-        if cycle.state == .starting || cycle.state == .stopping {
-            throw APIError(.invalidState, "\(name) is \(cycle.state.rawValue): wait until it runs or is off")
-        }
     }
 
     private func checkReachable(_ path: String, writable: Bool) async throws {
@@ -200,13 +204,6 @@ extension VirtualMachine {
 }
 
 extension VirtualMachineConfiguration {
-    /// Removes a drive, and the format recorded for its file unless another drive uses it too.
-    fileprivate mutating func forgetDrive(at location: DriveLocation) throws {
-        let removed = try removeDrive(at: location)
-        guard let path = removed.path, !drives.contains(where: { $0.path == path }) else { return }
-        roost.diskFormats[path] = nil
-    }
-
     /// The first free slot on a SCSI controller; nil when there is none.
     fileprivate var nextFreeSCSILocation: DriveLocation? {
         let taken = Set(drives.map(\.location))

@@ -12,7 +12,10 @@ extension VirtualMachine {
         _ firmware: UEFIFirmware
     ) async throws -> String {
         let path = host.directory.guestState(id)
-        if fileExists(path) {
+        if configuration.roost.renewsVariables {
+            // A change of the keys was cut off between the configuration and the store.
+            _ = try await renewVariables(configuration, firmware)
+        } else if fileExists(path) {
             // A store whose making was cut off may still be roostd's own.
             try host.user.takeOwnership(of: path)
         } else {
@@ -70,46 +73,70 @@ extension VirtualMachine {
 
     /// Changes Secure Boot and the boot order of a machine that is off.
     package func updateFirmware(_ request: UpdateFirmwareRequest) async throws -> FirmwareInfo {
-        try requireOff("change the firmware of")
-        let changed = try await changeFirmware(request)
+        let changed = try await gate.run {
+            try requireOff("change the firmware of")
+            return try await changeFirmware(request)
+        }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name): firmware changed")
         return try await firmwareInfo(changed)
     }
 
     private func changeFirmware(_ request: UpdateFirmwareRequest) async throws -> VirtualMachineConfiguration {
-        let name = name
         let touchesKeys = request.secureBoot != nil || request.ownCertificates != nil
-        let before = try await load()
-        if touchesKeys && before.generation == .one {
-            throw APIError(.unsupported, "\(name) is of generation 1, which has no Secure Boot")
-        }
-        if touchesKeys && before.roost.virtualMachineHasStarted && request.force != true {
-            throw APIError(
-                .invalidState,
-                "\(name) has started before: new Secure Boot keys replace its variable store, which loses boot entries and "
-                    + "keys that the guest enrolled; say --force to do so"
-            )
-        }
-        let (firmware, variables, user) = (host.installation.firmware, host.directory.guestState(id), host.user)
-        let changed = try await updateConfiguration { configuration in
+        let firmware = touchesKeys ? try await checkKeyChange(force: request.force == true) : nil
+        let changed = try await commit { configuration in
             var settings = configuration.firmware
             try apply(request.secureBoot, to: &settings, of: configuration)
             if let texts = request.ownCertificates {
-                var roost = configuration.roost
-                roost.secureBootCertificates = try texts.flatMap {
+                configuration.roost.secureBootCertificates = try texts.flatMap {
                     try Certificate.parse(file: Array($0.utf8)).map(\.der)
                 }
-                configuration.roost = roost
             }
             if let order = request.bootOrder {
                 settings.bootOrder = try order.map { try bootDevice($0, in: configuration) }
                 try configuration.checkBootOrder(settings.bootOrder)
             }
             configuration.firmware = settings
-            // Before the configuration, so that keys that cannot be made change nothing.
-            if touchesKeys, let firmware { try writeVariables(configuration, firmware, to: variables, for: user) }
+            if let firmware {
+                // Keys that cannot be made change nothing.
+                _ = try variables(configuration, firmware)
+                configuration.roost.renewsVariables = true
+            }
         }
-        return changed
+        guard let firmware else { return changed }
+        return try await renewVariables(changed, firmware)
+    }
+
+    /// Refuses new Secure Boot keys where they have no place or would cost the guest something.
+    private func checkKeyChange(force: Bool) async throws -> UEFIFirmware {
+        let configuration = try await load()
+        guard configuration.generation == .two else {
+            throw APIError(.unsupported, "\(name) is of generation 1, which has no Secure Boot")
+        }
+        guard !configuration.roost.virtualMachineHasStarted || force else {
+            throw APIError(
+                .invalidState,
+                "\(name) has started before: new Secure Boot keys replace its variable store, which loses boot entries and "
+                    + "keys that the guest enrolled; say --force to do so"
+            )
+        }
+        guard let firmware = host.installation.firmware else {
+            throw APIError(
+                .unsupported,
+                "cannot change the Secure Boot keys of \(name): the host has no UEFI firmware (Debian: apt-get install ovmf)"
+            )
+        }
+        return firmware
+    }
+
+    /// Replaces the variable store by one with the configuration's keys, which the configuration says is due; to be called
+    /// within the gate.
+    private func renewVariables(
+        _ configuration: VirtualMachineConfiguration,
+        _ firmware: UEFIFirmware
+    ) async throws -> VirtualMachineConfiguration {
+        try await makeVariables(configuration, firmware, path: host.directory.guestState(id))
+        return try await commit { $0.roost.renewsVariables = false }
     }
 }
 
@@ -120,23 +147,23 @@ private func writeVariables(
     to path: String,
     for user: QEMUUser
 ) throws {
-    let settings = configuration.firmware
-    let bytes: [UInt8]
-    if settings.secureBootEnabled {
-        guard let template = settings.secureBootTemplate, let keys = SecureBootKeySet(id: template.id) else {
-            throw APIError(
-                .unsupported,
-                "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here"
-            )
-        }
-        let base = try VariableStore(parsing: try FileAccess.read(firmware.keyedVariablesPath))
-        let certificates = try configuration.roost.secureBootCertificates.map { try Certificate(der: $0) }
-        bytes = try base.applyingTemplate(keys, certificates: certificates).serialized()
-    } else {
-        bytes = try FileAccess.read(firmware.plainVariablesPath)
-    }
-    try FileAccess.write(bytes, to: path)
+    try FileAccess.write(try variables(configuration, firmware), to: path)
     try user.takeOwnership(of: path)
+}
+
+/// The bytes of a fresh variable store as the configuration's Secure Boot settings say.
+private func variables(_ configuration: VirtualMachineConfiguration, _ firmware: UEFIFirmware) throws -> [UInt8] {
+    let settings = configuration.firmware
+    guard settings.secureBootEnabled else { return try FileAccess.read(firmware.plainVariablesPath) }
+    guard let template = settings.secureBootTemplate, let keys = SecureBootKeySet(id: template.id) else {
+        throw APIError(
+            .unsupported,
+            "the Secure Boot template \(settings.secureBootTemplate?.description ?? "") is not known here"
+        )
+    }
+    let base = try VariableStore(parsing: try FileAccess.read(firmware.keyedVariablesPath))
+    let certificates = try configuration.roost.secureBootCertificates.map { try Certificate(der: $0) }
+    return try base.applyingTemplate(keys, certificates: certificates).serialized()
 }
 
 /// Reads `off`, `on` or a template's name into firmware settings.

@@ -8,7 +8,7 @@ import Synchronization
 import VMConfiguration
 
 extension VirtualMachine {
-    /// Starts QEMU and the guest; when this throws, neither is left.
+    /// Starts QEMU and the guest; when this throws, neither is left. To be called within the gate.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         let configuration = try await load()
         services = configuration.integrationServices
@@ -39,7 +39,7 @@ extension VirtualMachine {
             do {
                 try await recording.withLock { $0 }?.value
                 // What the first start decides for good stands before the guest can rely on it.
-                await noteStarted()
+                try await noteStarted()
                 try await machine.monitor.execute(QMPCommands.Continue())
                 return machine
             } catch {
@@ -47,10 +47,12 @@ extension VirtualMachine {
                 _ = await machine.process.end()
                 machine.disconnect()
                 let translated = APIError(translating: error)
+                let words = machine.folder.lastWords()
                 throw APIError(
                     translated.code,
-                    "cannot start \(name): QEMU ended, or could not be used, before the guest ran",
-                    cause: machine.folder.lastWords() ?? translated.description
+                    "cannot start \(name): "
+                        + (words == nil ? "the start could not be finished" : "QEMU ended before the guest ran"),
+                    cause: words ?? translated.description
                 )
             }
         } catch {
@@ -120,28 +122,21 @@ extension VirtualMachine {
         return translated
     }
 
-    /// Notes in the configuration what the first start decides for good, and when the machine was started.
-    func noteStarted() async {
-        let (store, id, path) = (host.store, id, path)
+    /// Notes in the configuration what the first start decides for good: that it happened, and the virtual hardware.
+    ///
+    /// To be called within the gate.
+    func noteStarted() async throws {
         let machineType = record.machineType
         let model = record.processorModel
-        // A damaged record says nothing that could be pinned.
-        guard !machineType.isEmpty, !model.isEmpty else { return }
-        do {
-            try await gate.run {
-                _ = try await onDisk {
-                    try store.update(id: id, path: path) { configuration in
-                        var roost = configuration.roost
-                        guard !roost.virtualMachineHasStarted || roost.machineType == nil else { return }
-                        roost.virtualMachineHasStarted = true
-                        roost.machineType = machineType
-                        roost.cpuModel = model
-                        configuration.roost = roost
-                    }
-                }
-            }
-        } catch {
-            host.log.error("cannot note the first start", metadata: ["machine": "\(name)", "error": "\(error)"])
+        // A damaged record says nothing that could be pinned, and a damaged configuration takes nothing.
+        guard !machineType.isEmpty, !model.isEmpty, cycle.damage == nil else { return }
+        _ = try await commit { configuration in
+            var roost = configuration.roost
+            guard !roost.virtualMachineHasStarted || roost.machineType == nil else { return }
+            roost.virtualMachineHasStarted = true
+            roost.machineType = machineType
+            roost.cpuModel = model
+            configuration.roost = roost
         }
     }
 }

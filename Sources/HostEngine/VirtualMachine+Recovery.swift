@@ -11,20 +11,24 @@ import VMConfiguration
 #endif
 
 extension VirtualMachine {
+    /// What became of a machine while no roostd ran, as far as automatic starts go.
+    package enum Recovery: Sendable {
+        /// It is off, or runs and has been taken over.
+        case settled
+        /// It ran when the host went down.
+        case ran
+        /// It was about to start by itself in this run of the host.
+        case startPending
+    }
+
     /// Finds out what became of the machine while no roostd ran, and takes its QEMU over when there is one.
     ///
-    /// Returns whether the guest ran when the host went down, so that an automatic start may follow.
-    package func recover() async -> Bool {
-        guard summary != nil else {
-            await findQEMUOfBrokenMachine()
-            updateRoster()
-            return false
-        }
+    package func recover() async -> Recovery {
         let path = host.directory.runRecord(id)
         do {
             guard let stored = try await onDisk({ try RunRecord.load(path) }) else {
                 updateRoster()
-                return false
+                return .settled
             }
             record = stored
         } catch {
@@ -37,53 +41,49 @@ extension VirtualMachine {
         defer { updateRoster() }
         switch record.phase {
         case .off:
-            guard record.isStoppedForHost, record.bootID != host.bootID else { return false }
+            let isSameRun = record.bootID == host.bootID
+            if record.isStartPending { return isSameRun ? .startPending : .ran }
+            guard record.isStoppedForHost, !isSameRun else { return .settled }
             // Said once: what the user does from now on counts.
             var settled = record
             settled.isStoppedForHost = false
             write(settled)
-            return true
+            return .ran
         case .crashed:
             handle(.found(.crashed, reason: record.reason))
-            return false
+            return .settled
         case .starting, .running, .stopping:
             guard record.bootID == host.bootID else {
-                let ran = record.phase == .running
+                let ran = record.phase != .stopping || record.isStoppedForHost
+                record.isStoppedForHost = false
                 settle(.off, reason: nil)
-                return ran
+                return ran ? .ran : .settled
             }
             await takeOver()
-            return false
+            return .settled
         }
     }
 
-    /// Looks for the QEMU of a machine whose configuration cannot be read: the guest goes on, and can be turned off.
-    private func findQEMUOfBrokenMachine() async {
-        let path = host.directory.runRecord(id)
-        // Without a record nothing is known; the reason of the broken configuration is shown in any case.
-        guard let stored = try? await onDisk({ try RunRecord.load(path) }), stored.processID > 0,
-            stored.bootID == host.bootID, let bootID = ProcessIdentity.currentBootID(),
-            let process = SpawnedProcess.find(
-                ProcessIdentity(processID: stored.processID, startTicks: stored.startTicks, bootID: bootID)
-            )
-        else { return }
-        processOfBroken = process
-        let why = cycle.reason ?? "its configuration cannot be read"
-        handle(
-            .found(
-                .broken,
-                reason: "\(why); its QEMU (process \(stored.processID)) still runs: 'roost vm stop --turn-off' ends it"
-            )
-        )
+    /// Whether the machine is to start by itself, as its automatic start action says.
+    func isDueToStart(_ recovery: Recovery, isHostStart: Bool) -> Bool {
+        guard let summary, !cycle.isActive else { return false }
+        if recovery == .startPending { return true }
+        switch summary.automaticStartAction {
+        case .nothing: return false
+        case .startIfRunning: return isHostStart && recovery == .ran
+        case .alwaysStart: return isHostStart
+        }
     }
 
-    /// Ends the QEMU of a machine whose configuration cannot be read.
-    func endQEMUOfBrokenMachine(_ process: SpawnedProcess) async {
-        process.signal(SIGKILL)
-        _ = await process.end()
-        processOfBroken = nil
-        host.folder(id.uppercased).remove()
-        handle(.found(.broken, reason: "its configuration cannot be read; its QEMU was turned off"))
+    /// Notes that the machine is to start by itself, or no longer, so that a roostd that ends meanwhile forgets no start.
+    func setStartPending(_ isPending: Bool) async {
+        guard !isRemoved, !cycle.isActive, record.isStartPending != isPending else { return }
+        var next = record
+        next.isStartPending = isPending
+        next.isStoppedForHost = false
+        next.bootID = host.bootID
+        // A failure is logged where it happens; the start is tried all the same.
+        _ = try? await writeDurably(next)
     }
 
     private func takeOver() async {
@@ -100,38 +100,45 @@ extension VirtualMachine {
         let find: @Sendable () -> SpawnedProcess? = {
             known ?? RunningMachine.findUnrecorded(folder: folder, uuid: id.lowercased, user: user)
         }
+        let (group, longest) = (host.group, host.launchDeadline)
+        // A QEMU that was just being started may still have work to do before it answers.
+        let deadline = record.phase == .starting ? longest : .seconds(5)
         do {
             try await resume(
-                try await RunningMachine.connect(
-                    to: find,
-                    folder: folder,
-                    group: host.group,
-                    // A QEMU that was just being started may still have work to do before it answers.
-                    deadline: record.phase == .starting ? host.launchDeadline : .seconds(5)
-                )
+                try await RunningMachine.connect(to: find, folder: folder, group: group, deadline: deadline)
             )
         } catch {
             guard let process = find() else { return processIsGone(folder) }
             host.log.error("QEMU does not answer", metadata: ["machine": "\(name)", "error": "\(error)"])
-            machine?.disconnect()
-            machine = nil
             attach(orphan: process)
             handle(
                 .found(
                     .paused,
-                    reason: "its QEMU (process \(process.identity.processID)) does not answer: turn it off to end it"
+                    reason: "its QEMU (process \(process.identity.processID)) does not answer: Roost goes on trying to "
+                        + "reach it; turning it off ends it"
                 )
             )
+            keepReaching {
+                try await RunningMachine.connect(to: { process }, folder: folder, group: group, deadline: longest)
+            }
         }
     }
 
-    private func resume(_ machine: RunningMachine) async throws {
+    /// Takes over a QEMU that answers; when this throws, the connections are closed.
+    ///
+    /// - Parameter replacingOrphan: whether it was known as one that does not answer, and may have been turned off since.
+    func resume(_ machine: RunningMachine, replacingOrphan: Bool = false) async throws {
         var running = record
         running.phase = record.phase == .starting ? .running : record.phase
         running.processID = machine.process.identity.processID
         running.startTicks = machine.process.identity.startTicks
         do {
             if running != record { try await writeDurably(running) }
+            do {
+                try await gate.run { try await noteStarted() }
+            } catch {
+                host.log.error("cannot note the first start", metadata: ["machine": "\(name)", "error": "\(error)"])
+            }
             var status = try await machine.monitor.execute(QMPCommands.QueryStatus())
             if status.state.rawValue == "prelaunch" {
                 // The start was cut off before the guest ran: finish it.
@@ -141,6 +148,7 @@ extension VirtualMachine {
             // Without a readable configuration the defaults hold: every service is offered.
             services = (try? await load().integrationServices) ?? [:]
             let isOpen = await agentIsOpen(machine)
+            guard !replacingOrphan || orphan != nil && cycle.state == .paused else { throw CancellationError() }
             // No await from here on: what happens to QEMU waits in its events until the state is known.
             attach(machine)
             isAgentOpen = isOpen
@@ -149,7 +157,6 @@ extension VirtualMachine {
             machine.disconnect()
             throw error
         }
-        await noteStarted()
     }
 
     private func found(_ status: QMPCommands.QueryStatus.Response) {

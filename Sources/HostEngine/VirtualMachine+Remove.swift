@@ -16,8 +16,12 @@ extension VirtualMachine {
     ///
     /// - Parameter shared: disks that other machines use too; they stay in any case.
     func remove(disks: Bool, shared: Set<String>) async throws -> [String] {
+        try await gate.run { try await removeFiles(disks: disks, shared: shared) }
+    }
+
+    private func removeFiles(disks: Bool, shared: Set<String>) async throws -> [String] {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
-        if cycle.state == .broken { return try await removeBroken() }
+        if cycle.damage != nil { return try await removeBroken() }
         try requireOff("remove")
         // A record written behind the removal would bring its file back.
         await finishRecordWrites()
@@ -53,8 +57,8 @@ extension VirtualMachine {
     }
 
     private func removeBroken() async throws -> [String] {
-        guard processOfBroken == nil else {
-            throw APIError(.invalidState, "cannot remove \(name): its QEMU still runs; turn it off first")
+        guard !cycle.isActive else {
+            throw APIError(.invalidState, "cannot remove \(name): its guest still runs; turn it off first")
         }
         isRemoved = true
         let path = path

@@ -8,31 +8,48 @@ import VMConfiguration
 extension VirtualMachine {
     /// Refuses what only a machine that is off allows.
     func requireOff(_ what: String) throws {
-        if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
-        guard cycle.state == .off || cycle.state == .crashed else {
+        try requireUsable(what)
+        guard !cycle.isActive else {
             throw APIError(
                 .invalidState,
-                cycle.state == .broken
-                    ? "cannot \(what) \(name), which is broken: \(cycle.reason ?? "")"
-                    : "cannot \(what) \(name) while it is \(cycle.state.rawValue): stop it first"
+                "cannot \(what) \(name) while it is \(cycle.state.rawValue): stop it first"
             )
         }
     }
 
-    /// Changes the configuration in one durable transaction.
+    /// Refuses what needs a configuration.
+    func requireUsable(_ what: String) throws {
+        if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        if let damage = cycle.damage {
+            throw APIError(.corrupt, "cannot \(what) \(name), which is broken", cause: damage)
+        }
+    }
+
+    /// Changes the configuration in one durable transaction, once every earlier change and start is done.
+    ///
+    /// - Parameter requirement: asked when it is this change's turn; the configuration stays as it is when it throws.
     func updateConfiguration(
+        requiring requirement: () throws -> Void = {},
         _ change: @escaping @Sendable (inout VirtualMachineConfiguration) throws -> Void
     ) async throws -> VirtualMachineConfiguration {
-        if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
-        if cycle.state == .broken {
-            throw APIError(.corrupt, "cannot change \(name), which is broken", cause: cycle.reason)
+        try await gate.run {
+            try requirement()
+            return try await commit(change)
         }
+    }
+
+    /// Changes the configuration in one durable transaction; to be called within the gate.
+    func commit(
+        _ change: @escaping @Sendable (inout VirtualMachineConfiguration) throws -> Void
+    ) async throws -> VirtualMachineConfiguration {
+        try requireUsable("change")
         let (store, id, path) = (host.store, id, path)
-        let changed = try await gate.run {
-            try await onDisk { try store.update(id: id, path: path, change) }
+        let changed = try await onDisk { try store.update(id: id, path: path, change) }
+        let next = ConfigurationSummary(changed)
+        if next != summary {
+            summary = next
+            updateRoster()
         }
-        summary = ConfigurationSummary(changed)
-        updateRoster()
         return changed
     }
 
@@ -80,11 +97,11 @@ extension VirtualMachine {
 
     /// Changes settings; what the guest sees only at a start needs the machine off.
     package func update(_ request: UpdateVirtualMachineRequest) async throws -> VirtualMachineDetail {
-        if request.memoryMiB != nil || request.processors != nil {
-            try requireOff("change the memory or the processors of")
-        }
         let services = try integrationServices(request.integrationServices ?? [:])
-        _ = try await updateConfiguration { configuration in
+        let needsOff = request.memoryMiB != nil || request.processors != nil
+        _ = try await updateConfiguration(
+            requiring: { if needsOff { try requireOff("change the memory or the processors of") } }
+        ) { configuration in
             if let name = request.name { configuration.name = name }
             if let notes = request.notes { configuration.notes = notes }
             if let mebibytes = request.memoryMiB {

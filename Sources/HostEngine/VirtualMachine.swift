@@ -32,8 +32,6 @@ package actor VirtualMachine {
     var launching: LaunchControl?
     /// The integration services that the configuration offered when the machine started.
     var services: [IntegrationService: Bool] = [:]
-    /// The QEMU that runs although the machine's configuration cannot be read.
-    var processOfBroken: SpawnedProcess?
     /// Whether the machine is being stopped because the host goes down.
     var isStoppingForHost = false
 
@@ -41,6 +39,7 @@ package actor VirtualMachine {
     private var eventTask: Task<Void, Never>?
     private var graceTask: Task<Void, Never>?
     private var requestTask: Task<Void, Never>?
+    private var reachTask: Task<Void, Never>?
     private var answers: [LifeCycle.CommandID: CheckedContinuation<Void, any Error>] = [:]
     private var nextCommand = 0
     private var lastRecordWrite: Task<Void, Never>?
@@ -57,14 +56,14 @@ package actor VirtualMachine {
         case .broken(let id, let path, let reason):
             self.id = id
             self.path = path
-            cycle = LifeCycle(name: id.uppercased, state: .broken, reason: reason.description)
+            cycle = LifeCycle(name: id.uppercased, damage: reason.description)
         }
     }
 
     /// The name, for messages and events.
     package var name: String { summary?.name ?? id.uppercased }
 
-    /// The life-cycle state.
+    /// The life-cycle state; a machine whose configuration cannot be used has the one of its guest.
     package var state: VirtualMachineState { cycle.state }
 
     /// Writes the machine's row into the host's list.
@@ -74,12 +73,12 @@ package actor VirtualMachine {
             VirtualMachineSummary(
                 id: id,
                 name: name,
-                state: cycle.state,
+                state: cycle.shownState,
                 generation: summary?.generation.rawValue,
                 version: summary?.version.description,
                 memoryMiB: summary?.memoryStartupMiB,
                 processors: summary?.processorCount,
-                reason: cycle.reason
+                reason: cycle.shownReason
             ),
             startedAt: machine == nil ? nil : record.startedAt
         )
@@ -90,9 +89,6 @@ package actor VirtualMachine {
     /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
-        if let processOfBroken, case .stop(turnOff: true, _) = command {
-            return await endQEMUOfBrokenMachine(processOfBroken)
-        }
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -140,8 +136,8 @@ package actor VirtualMachine {
             "vm.state",
             virtualMachine: id,
             subject: name,
-            state: cycle.state,
-            message: "\(name) is \(cycle.state.rawValue)" + (cycle.reason.map { ": \($0)" } ?? "")
+            state: cycle.shownState,
+            message: "\(name) is \(cycle.shownState.rawValue)" + (cycle.shownReason.map { ": \($0)" } ?? "")
         )
         host.log.info(
             "virtual machine state",
@@ -179,14 +175,18 @@ package actor VirtualMachine {
         launching = control
         Task {
             do {
-                let machine = try await launch(control)
-                launching = nil
-                attach(machine)
-                handle(.launched)
+                // Within the gate: what QEMU gets is the configuration as it stays until the machine runs.
+                try await gate.run {
+                    let machine = try await launch(control)
+                    launching = nil
+                    attach(machine)
+                    handle(.launched)
+                }
             } catch {
                 launching = nil
                 var ended = record
                 ended.phase = .off
+                ended.isStartPending = false
                 write(ended)
                 host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
@@ -199,6 +199,7 @@ package actor VirtualMachine {
     /// Tell the life cycle of it before anything else is awaited, or what happens meanwhile is lost.
     func attach(_ machine: RunningMachine) {
         self.machine = machine
+        orphan = nil
         isAgentOpen = false
         blockError = nil
         follow(machine.process)
@@ -221,6 +222,17 @@ package actor VirtualMachine {
     func attach(orphan process: SpawnedProcess) {
         orphan = process
         follow(process)
+    }
+
+    /// Tries again and again, ever more seldom, to reach a QEMU that does not answer, until it does or has ended.
+    func keepReaching(_ connect: @escaping @Sendable () async throws -> RunningMachine) {
+        reachTask = Task {
+            var pause = Duration.seconds(5)
+            while (try? await Task.sleep(for: pause)) != nil, orphan != nil {
+                if let found = try? await connect(), (try? await resume(found, replacingOrphan: true)) != nil { return }
+                pause = min(pause * 2, .seconds(60))
+            }
+        }
     }
 
     private func monitorReported(_ event: QMPEvent) {
@@ -251,6 +263,7 @@ package actor VirtualMachine {
         let reason = "QEMU ended with \(end)\(words)"
         watch = nil
         eventTask?.cancel()
+        reachTask?.cancel()
         machine?.disconnect()
         machine = nil
         orphan = nil
@@ -274,6 +287,7 @@ package actor VirtualMachine {
         let monitor = machine?.monitor
         var stopping = record
         stopping.phase = .stopping
+        stopping.isStoppedForHost = isStoppingForHost
         write(stopping)
         Task {
             await lastRecordWrite?.value

@@ -1,3 +1,4 @@
+import CRoostLinux
 import QMP
 import Synchronization
 
@@ -32,10 +33,12 @@ package struct DiskImages: Sendable {
 
     /// Inspects a file that may be in use.
     ///
+    /// - Parameter format: the format it is known to have; nil guesses it from bytes that a guest may have written.
     /// - Throws: `EngineError` `.notFound`, `.corrupt`.
-    package func info(_ path: String) async throws -> DiskImageInfo {
+    package func info(_ path: String, format: String? = nil) async throws -> DiskImageInfo {
         try requireFile(path)
-        let result = try await tool.run(["info", "--output=json", "-U", "--", path])
+        let known = format.map { ["-f", $0] } ?? []
+        let result = try await tool.run(["info", "--output=json", "-U"] + known + ["--", path])
         guard result.succeeded, let value = try? JSONValue(parsing: result.output),
             let format = value["format"]?.stringValue, let size = value["virtual-size"]?.uint64Value
         else {
@@ -54,8 +57,16 @@ package struct DiskImages: Sendable {
     }
 
     /// Makes an empty disk, durably; nothing is left when this throws.
-    package func create(_ path: String, sizeBytes: UInt64, format: String) async throws {
-        try await makingFile(path) { temporary in
+    ///
+    /// - Parameter temporary: the file's name until it is complete, for whoever deletes it after a crash.
+    /// - Throws: `EngineError` `.exists` when there is a file of that name.
+    package func create(
+        _ path: String,
+        sizeBytes: UInt64,
+        format: String,
+        temporary: String? = nil
+    ) async throws {
+        try await makingFile(path, temporary) { temporary in
             let result = try await tool.run(["create", "-q", "-f", format, "--", temporary, "\(sizeBytes)"])
             guard result.succeeded else { throw failure("cannot make the disk \(path)", result) }
         }
@@ -99,15 +110,26 @@ package struct DiskImages: Sendable {
         try syncFile(path)
     }
 
-    private func makingFile(_ path: String, _ make: (_ temporary: String) async throws -> Void) async throws {
-        guard !fileExists(path) else { throw EngineError(.invalidArgument, "the file \(path) exists already") }
-        let temporary = "\(path).partial"
-        unlink(temporary)
+    /// The name of a file while it is made, such as nobody else uses.
+    package static func temporaryName(for path: String) -> String {
+        "\(path).\(String(UInt64.random(in: 0...UInt64.max), radix: 36)).partial"
+    }
+
+    private func makingFile(
+        _ path: String,
+        _ name: String? = nil,
+        _ make: (_ temporary: String) async throws -> Void
+    ) async throws {
+        guard !fileExists(path) else { throw EngineError(.exists, "the file \(path) exists already") }
+        let temporary = name ?? "\(path).partial"
+        guard !fileExists(temporary) else { throw EngineError(.exists, "the file \(temporary) exists already") }
         do {
             try await make(temporary)
             try syncFile(temporary)
-            guard rename(temporary, path) == 0 else {
-                throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(errno))
+            let result = roost_rename_new(temporary, path)
+            guard result != -EEXIST else { throw EngineError(.exists, "the file \(path) exists already") }
+            guard result == 0 else {
+                throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(-result))
             }
             try syncFolder(of: path)
         } catch {

@@ -4,6 +4,8 @@ package struct EngineError: Error, Sendable, CustomStringConvertible {
     package enum Code: Sendable, Hashable {
         /// A program, firmware or device that is needed is not there.
         case notFound
+        /// A file of that name exists already.
+        case exists
         /// This host or this QEMU cannot do it.
         case unsupported
         /// The rights of roostd or of the QEMU user do not suffice.

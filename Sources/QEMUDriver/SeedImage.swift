@@ -57,6 +57,21 @@ package enum SeedImage {
         }
     }
 
+    /// Deletes the temporary files that a roostd left which was killed while it made a seed.
+    package static func sweep(folder: String) {
+        guard let entries = opendir(folder) else { return }
+        defer { closedir(entries) }
+        while let entry = readdir(entries) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name.hasPrefix("seed-") else { continue }
+            unlink("\(folder)/\(name)/user-data")
+            unlink("\(folder)/\(name)/meta-data")
+            rmdir("\(folder)/\(name)")
+        }
+    }
+
     /// A host name made from a machine's name: letters, digits and hyphens, at most 63 of them.
     package static func hostName(_ name: String) -> String {
         let characters = name.lowercased().unicodeScalars.map { scalar -> Character in

@@ -52,6 +52,8 @@ public struct DiskInfo: Codable, Hashable, Sendable {
     public var backingFile: String?
     /// The names of the machines that the disk is attached to.
     public var attachedTo: [String]
+    /// Why the file cannot be inspected; its format is `unknown` then, and its sizes are 0.
+    public var problem: String?
 
     /// A disk of the given fields.
     public init(
@@ -60,7 +62,8 @@ public struct DiskInfo: Codable, Hashable, Sendable {
         virtualSizeBytes: UInt64,
         actualSizeBytes: UInt64,
         backingFile: String? = nil,
-        attachedTo: [String] = []
+        attachedTo: [String] = [],
+        problem: String? = nil
     ) {
         self.path = path
         self.format = format
@@ -68,6 +71,7 @@ public struct DiskInfo: Codable, Hashable, Sendable {
         self.actualSizeBytes = actualSizeBytes
         self.backingFile = backingFile
         self.attachedTo = attachedTo
+        self.problem = problem
     }
 }
 
@@ -100,12 +104,15 @@ public struct ResizeDiskRequest: Codable, Hashable, Sendable {
     public var sizeBytes: UInt64
     /// Whether a smaller size is meant.
     public var shrink: Bool?
+    /// `qcow2` or `raw`; nil means the recorded one, else what the file looks like.
+    public var format: String?
 
     /// A request to give the disk at a path a new size.
-    public init(path: String, sizeBytes: UInt64, shrink: Bool? = nil) {
+    public init(path: String, sizeBytes: UInt64, shrink: Bool? = nil, format: String? = nil) {
         self.path = path
         self.sizeBytes = sizeBytes
         self.shrink = shrink
+        self.format = format
     }
 }
 
@@ -119,11 +126,15 @@ public struct AttachDiskRequest: Codable, Hashable, Sendable {
     public var kind: String?
     /// The location, as in `scsi:0:1`; nil means the first free one.
     public var location: String?
+    /// `qcow2`, `raw` or `vhdx`; nil means what the file looks like, which must not contradict what it was used as before
+    /// and must not need other files.
+    public var format: String?
 
     /// A request to attach the file at a path.
-    public init(path: String, kind: String? = nil, location: String? = nil) {
+    public init(path: String, kind: String? = nil, location: String? = nil, format: String? = nil) {
         self.path = path
         self.kind = kind
         self.location = location
+        self.format = format
     }
 }

@@ -16,6 +16,8 @@ public struct CreateVirtualMachineRequest: Codable, Hashable, Sendable {
     public var image: String?
     /// The absolute path of a disk to attach where it lies.
     public var disk: String?
+    /// The format of `disk`: `qcow2`, `raw` or `vhdx`; nil means what the file looks like, which must not need other files.
+    public var diskFormat: String?
     /// The size in bytes of a new, empty first disk; with `image`, the size it is grown to.
     public var diskSizeBytes: UInt64?
     /// The name of the virtual switch that a network adapter is connected to; nil means no network adapter.

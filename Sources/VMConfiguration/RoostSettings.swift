@@ -23,6 +23,9 @@ public struct RoostSettings: Hashable, Sendable {
     public var machineType: String?
     /// `started`: whether the virtual machine has ever started; its Secure Boot template then needs force to change.
     public var virtualMachineHasStarted = false
+    /// `renew_variables`: whether the UEFI variable store is still to be replaced by one with the Secure Boot settings of
+    /// this configuration; the next start does so.
+    public var renewsVariables = false
     /// `cloud_init_seed`: the path of the disk image with the data for cloud-init.
     public var cloudInitSeedPath: String?
     /// `disk_formats`: the formats of images by path, so that none is ever guessed from a guest's bytes.
@@ -46,6 +49,7 @@ extension VirtualMachineConfiguration {
             settings.cpuModel = node["cpu_model"]?.value.asString
             settings.machineType = node["machine_type"]?.value.asString
             settings.virtualMachineHasStarted = node[Self.startedKey]
+            settings.renewsVariables = node[Self.renewsVariablesKey]
             settings.cloudInitSeedPath = node["cloud_init_seed"]?.value.asString
             settings.diskFormats = node.diskFormats
             settings.secureBootCertificates = node.values("secure_boot_certificates", "certificate", \.asBytes)
@@ -60,6 +64,7 @@ extension VirtualMachineConfiguration {
             node.assign(text: newValue.cpuModel, at: "cpu_model")
             node.assign(text: newValue.machineType, at: "machine_type")
             node[Self.startedKey] = newValue.virtualMachineHasStarted
+            node[Self.renewsVariablesKey] = newValue.renewsVariables
             node.assign(text: newValue.cloudInitSeedPath, at: "cloud_init_seed")
             node.setDiskFormats(newValue.diskFormats)
             if newValue.secureBootCertificates != old.secureBootCertificates {
@@ -76,6 +81,7 @@ extension VirtualMachineConfiguration {
         }
     }
 
+    private static let renewsVariablesKey = ConfigurationKey<Bool>("renew_variables", absent: false)
     private static let startedKey = ConfigurationKey<Bool>("started", absent: false)
 }
 

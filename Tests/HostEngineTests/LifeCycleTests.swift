@@ -9,7 +9,7 @@ import Testing
 
     /// A machine in a state, reached through inputs.
     private func machine(_ state: VirtualMachineState) -> LifeCycle {
-        var cycle = LifeCycle(name: "web", state: state == .broken ? .broken : .off, reason: "damaged header")
+        var cycle = LifeCycle(name: "web", damage: state == .broken ? "damaged header" : nil)
         switch state {
         case .off, .broken: return cycle
         case .crashed: _ = cycle.handle(.found(.crashed, reason: "signal 9"))
@@ -71,7 +71,22 @@ import Testing
     ) {
         var cycle = machine(state)
         #expect(cycle.handle(.command(1, command)) == [.answer(1, APIError(.invalidState, message))])
-        #expect(cycle.state == state)
+        #expect(cycle.shownState == state)
+    }
+
+    @Test func guestOfABrokenMachineIsFollowedAndStoppedButNeverStartedAgain() {
+        var cycle = machine(.broken)
+        #expect(cycle.handle(.found(.running, reason: nil)) == [.publish])
+        #expect(cycle.shownState == .broken && cycle.isActive)
+        #expect(cycle.shownReason?.contains("damaged header; its guest, started before, is running") == true)
+        let restart = LifeCycle.Command.restart(turnOff: true, timeoutSeconds: 1)
+        let refusal = APIError(.invalidState, "the virtual machine web is broken: damaged header")
+        #expect(cycle.handle(.command(1, restart)) == [.answer(1, refusal)])
+        #expect(cycle.handle(.command(2, Self.gracefulStop)) == [.publish, .requestShutdown, .armGrace(seconds: 30)])
+        #expect(cycle.handle(.guestTurnedOff) == [.disarmGrace, .kill])
+        #expect(cycle.handle(.ended(reason: "")) == [.disarmGrace, .publish, .answer(2, nil)])
+        #expect(!cycle.isActive && cycle.shownReason == "damaged header")
+        #expect(cycle.handle(.command(3, .start)) == [.answer(3, refusal)])
     }
 
     @Test func gracefulStopAsksTheGuestAndEndsQEMUWhenItIsOff() {

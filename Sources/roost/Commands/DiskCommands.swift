@@ -73,12 +73,18 @@ struct DiskResize: AsyncParsableCommand {
     @Flag(help: "Allow a size that is smaller than now.")
     var shrink = false
 
+    @Option(
+        help: "qcow2 or raw. (default: what it was used as, else what the file looks like)",
+        completion: .list(["qcow2", "raw"])
+    )
+    var format: String?
+
     @OptionGroup var jobs: JobOptions
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
         let path = Files.absolute(path)
-        let request = ResizeDiskRequest(path: path, sizeBytes: size, shrink: shrink ? true : nil)
+        let request = ResizeDiskRequest(path: path, sizeBytes: size, shrink: shrink ? true : nil, format: format)
         let sentence = { (_: Job) in "\(path): resized to \(sizeText(size))" }
         try await global.runJob(waits: !jobs.noWait, interrupt: .leaves, sentence: sentence) {
             try await $0.resizeDisk(request, waitSeconds: $1)
@@ -91,6 +97,11 @@ struct DiskAttach: AsyncParsableCommand {
         commandName: "attach",
         abstract: "Attach a disk or DVD image to a virtual machine.",
         discussion: help(
+            """
+            What a disk's bytes look like is up to the guest that wrote them. So a file that looks like another format than \
+            the one it was used as before, or that needs another file (a differencing disk), is refused until --format says \
+            what it is.
+            """,
             cmdlet: "Add-VMHardDiskDrive, Add-VMDvdDrive",
             example: "roost disk attach web /srv/disks/data.qcow2\nroost disk attach web a.iso --location scsi:0:2"
         )
@@ -108,6 +119,12 @@ struct DiskAttach: AsyncParsableCommand {
     @Option(help: "Where to attach it, as in scsi:0:1. (default: the first free place)")
     var location: String?
 
+    @Option(
+        help: "qcow2, raw or vhdx. (default: what the file looks like)",
+        completion: .list(["qcow2", "raw", "vhdx"])
+    )
+    var format: String?
+
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
@@ -117,7 +134,12 @@ struct DiskAttach: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = AttachDiskRequest(path: Files.absolute(path), kind: kind, location: location)
+        let request = AttachDiskRequest(
+            path: Files.absolute(path),
+            kind: kind,
+            location: location,
+            format: format
+        )
         let drive = try await global.client.attachDisk(to: machine, request)
         try global.show(drive, sentence: "\(machine): \(drive.path ?? request.path) attached at \(drive.location)")
     }

@@ -42,6 +42,12 @@ struct VMCreate: AsyncParsableCommand {
     var disk: String?
 
     @Option(
+        help: "With --disk: qcow2, raw or vhdx. (default: what the file looks like)",
+        completion: .list(["qcow2", "raw", "vhdx"])
+    )
+    var diskFormat: String?
+
+    @Option(
         help: "The size of a new first disk, as in 10GiB; with --image, the size it is grown to.",
         transform: Value.sizeBytes
     )
@@ -78,6 +84,9 @@ struct VMCreate: AsyncParsableCommand {
         if disk != nil, image != nil {
             throw ValidationError("--image and --disk exclude each other: a machine's first disk is made, or attached.")
         }
+        if disk == nil, diskFormat != nil {
+            throw ValidationError("--disk-format is for a disk that --disk attaches.")
+        }
         if disk != nil, diskSize != nil {
             throw ValidationError("--disk-size is for a new disk; \"roost disk resize\" changes one that exists.")
         }
@@ -95,6 +104,7 @@ struct VMCreate: AsyncParsableCommand {
         request.processors = processors
         request.image = image.map { Files.absolute($0) }
         request.disk = disk.map { Files.absolute($0) }
+        request.diskFormat = diskFormat
         request.diskSizeBytes = diskSize
         request.switchName = switchName
         request.secureBoot = secureBoot

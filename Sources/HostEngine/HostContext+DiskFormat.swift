@@ -1,0 +1,51 @@
+import QEMUDriver
+import RoostAPI
+import VMConfiguration
+
+extension HostContext {
+    /// The format as which a disk that somebody names is used.
+    ///
+    /// A guest decides what its disk's bytes look like: they must not turn a raw disk into an image that names files of
+    /// the host. So a stated format counts before a recorded one, that before the looks, and looks that contradict the
+    /// record, or that need another file, are refused unless the format is stated.
+    ///
+    /// - Parameters:
+    ///   - stated: what the user says.
+    ///   - recorded: what the disk was used as before.
+    func formatOfDisk(
+        _ path: String,
+        stated: String?,
+        recorded: RoostSettings.DiskFormat?
+    ) async throws -> RoostSettings.DiskFormat {
+        let known = RoostSettings.DiskFormat.allCases.map(\.rawValue).sorted().joined(separator: ", ")
+        if let stated {
+            guard let format = RoostSettings.DiskFormat(rawValue: stated) else {
+                throw APIError(.invalidArgument, "\"\(stated)\" is no disk format: choose \(known)")
+            }
+            _ = try await images.info(path, format: stated)
+            return format
+        }
+        let info = try await images.info(path)
+        if let recorded, recorded.rawValue != info.format {
+            throw APIError(
+                .invalidArgument,
+                "the disk \(path) was used as \(recorded.rawValue) and looks like \(info.format) now, which its guest may have "
+                    + "brought about: say --format \(recorded.rawValue), or --format \(info.format) if you converted it"
+            )
+        }
+        guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
+            throw APIError(
+                .unsupported,
+                "the disk \(path) is of the format \(info.format): convert it to \(known)"
+            )
+        }
+        if let other = info.backingFile ?? info.dataFile {
+            throw APIError(
+                .invalidArgument,
+                "the disk \(path) needs the file \(other): say --format \(info.format) if that is meant, or make one disk of "
+                    + "both with 'qemu-img convert'"
+            )
+        }
+        return format
+    }
+}

@@ -1,0 +1,57 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Marks the helper programs of a roostd, so that the next one finds those that outlived it.
+///
+/// PR_SET_PDEATHSIG is no way: it follows the thread that forked, and threads of a pool come and go.
+enum ToolOwner {
+    private static let variable = "ROOST_TOOL_OF"
+
+    /// The marker of this process's tools, as an entry of their environment.
+    static let own: String = {
+        let own = ProcessIdentity.current(processID: getpid())
+        return "\(variable)=\(getpid()):\(own?.startTicks ?? 0)"
+    }()
+
+    /// Whether an environment (NUL-separated, as proc(5) gives it) is that of a tool whose roostd has ended.
+    static func hasEnded(_ environment: [UInt8]) -> Bool {
+        for entry in environment.split(separator: 0) {
+            let text = String(decoding: entry, as: UTF8.self)
+            guard text.hasPrefix("\(variable)=") else { continue }
+            let fields = text.dropFirst(variable.utf8.count + 1).split(separator: ":")
+            guard fields.count == 2, let number = Int32(fields[0]), let ticks = UInt64(fields[1]) else { return false }
+            return ProcessIdentity.current(processID: number)?.startTicks != ticks
+        }
+        return false
+    }
+}
+
+extension Tool {
+    /// Ends the helper programs of roostds that have ended, and waits until they are gone; returns their process ids.
+    ///
+    /// What they were making is for the caller to delete afterwards. Blocks for some milliseconds.
+    package static func endOrphans() -> [Int32] {
+        guard let processes = opendir("/proc") else { return [] }
+        defer { closedir(processes) }
+        var ended: [SpawnedProcess] = []
+        while let entry = readdir(processes) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            // Without the right to read the environment it is nobody whom we started.
+            guard let number = Int32(name), let identity = ProcessIdentity.current(processID: number),
+                let environment = readSmallFile("/proc/\(name)/environ"), ToolOwner.hasEnded(environment),
+                let process = SpawnedProcess.find(identity)
+            else { continue }
+            process.signal(SIGKILL)
+            ended.append(process)
+        }
+        for process in ended {
+            // A process that hangs in the kernel (a dead network file system) is not waited for.
+            var waited = pollfd(fd: process.pidfd.number, events: Int16(POLLIN), revents: 0)
+            poll(&waited, 1, 5000)
+        }
+        return ended.map(\.identity.processID)
+    }
+}
