@@ -51,11 +51,12 @@ extension APIError {
 
     private static func code(_ code: ConfigurationError.Code) -> Code {
         switch code {
-        case .notAConfiguration: .corrupt
+        case .notAConfiguration, .malformedFile: .corrupt
         case .unknownVersion, .unsupportedByVersion: .unsupported
         case .notFound: .notFound
         case .alreadyInUse: .exists
         case .invalidValue, .outOfBounds, .invalidName, .limitReached: .invalidArgument
+        case .lossyConversion: .internal
         }
     }
 }
