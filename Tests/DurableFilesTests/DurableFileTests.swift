@@ -1,0 +1,6 @@
+import DurableFiles
+import Testing
+
+@Suite struct DurableFileTests {
+    @Test func placeholder() { #expect(parentFolder(of: "/a") == "/") }
+}
