@@ -1,3 +1,4 @@
+import DurableFiles
 package import RoostPrimitives
 import VMConfiguration
 
@@ -28,11 +29,16 @@ package struct CreationJournal: Sendable {
     ///
     /// Returns the identifiers of the machines whose creation was undone.
     package static func recover(in directory: StateDirectory) throws(StoreError) -> [GUID] {
+        for folder in [directory.virtualMachines, directory.copies, directory.root] {
+            try asStore { () throws(FileError) in try FileAccess.system.removeLeftovers(in: folder) }
+        }
         var undone: [GUID] = []
         for name in try FileAccess.names(in: directory.virtualMachines) where name.hasSuffix(".creating") {
             guard let id = GUID(name.dropLast(".creating".count)) else { continue }
             let journal = directory.creationJournal(id)
-            if access(directory.configuration(id, .vmcx), F_OK) == 0 {
+            // Its format is not known any more: the machine is complete when it has a configuration of any.
+            if access(directory.configuration(id, .vmcx), F_OK) == 0 || access(directory.configuration(id, .xml), F_OK) == 0
+            {
                 try FileAccess.remove(journal)
             } else {
                 undo(journal)

@@ -20,9 +20,9 @@ extension VirtualMachine {
             updateRoster()
             return false
         }
-        let path = host.directory.runRecord(id)
+        let (store, id) = (host.store, id)
         do {
-            guard let stored = try await onDisk({ try RunRecord.load(path) }) else {
+            guard let stored = try await onDisk({ try store.runRecord(of: id) }) else {
                 updateRoster()
                 return false
             }
@@ -59,9 +59,9 @@ extension VirtualMachine {
 
     /// Looks for the QEMU of a machine whose configuration cannot be read: the guest goes on, and can be turned off.
     private func findQEMUOfBrokenMachine() async {
-        let path = host.directory.runRecord(id)
+        let (store, id) = (host.store, id)
         // Without a record nothing is known; the reason of the broken configuration is shown in any case.
-        guard let stored = try? await onDisk({ try RunRecord.load(path) }), stored.processID > 0,
+        guard let stored = try? await onDisk({ try store.runRecord(of: id) }), stored.processID > 0,
             stored.bootID == host.bootID, let bootID = ProcessIdentity.currentBootID(),
             let process = SpawnedProcess.find(
                 ProcessIdentity(processID: stored.processID, startTicks: stored.startTicks, bootID: bootID)
