@@ -46,6 +46,10 @@ package protocol FileSystem: Sendable {
     func remove(_ path: String) throws(FileError)
     /// Makes one folder with exactly this mode.
     func makeFolder(_ path: String, mode: UInt32) throws(FileError)
+    /// Deletes an empty folder.
+    ///
+    /// - Throws: `FileError` `.exists` when something is in it.
+    func removeFolder(_ path: String) throws(FileError)
     /// Whether a path is a folder.
     func isFolder(_ path: String) -> Bool
     /// The names in a folder, without `.` and `..`, unsorted.

@@ -86,6 +86,13 @@ package struct KernelFileSystem: FileSystem {
         chmod(path, mode)
     }
 
+    package func removeFolder(_ path: String) throws(FileError) {
+        guard rmdir(path) == 0 else {
+            let number = errno
+            throw FileError("cannot delete the folder \(path)", number: number == ENOTEMPTY ? EEXIST : number)
+        }
+    }
+
     package func isFolder(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR

@@ -45,7 +45,7 @@ extension APIError {
         case .permissionDenied: .permissionDenied
         case .noSpace: .insufficientResources
         case .busy: .busy
-        case .failed: .internal
+        case .notDurable, .failed: .internal
         }
     }
 

@@ -81,6 +81,7 @@ final class FaultyFileSystem: FileSystem {
     func link(_ path: String, to target: String) throws(FileError) { try system.link(path, to: target) }
     func remove(_ path: String) throws(FileError) { try system.remove(path) }
     func makeFolder(_ path: String, mode: UInt32) throws(FileError) { try system.makeFolder(path, mode: mode) }
+    func removeFolder(_ path: String) throws(FileError) { try system.removeFolder(path) }
     func isFolder(_ path: String) -> Bool { system.isFolder(path) }
     func names(in folder: String) throws(FileError) -> [String] { try system.names(in: folder) }
     func syncFolder(_ folder: String) throws(FileError) { try system.syncFolder(folder) }
