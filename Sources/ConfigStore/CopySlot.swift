@@ -4,7 +4,7 @@ import RoostPrimitives
 /// What a slot of a second copy holds: one state of the primary file.
 ///
 /// The layout is in `docs/formats/configuration-copy.md`.
-struct CopyContent: Hashable, Sendable {
+struct CopyContent: Sendable {
     /// Counts the writes of the copy: of two slots the one with the higher sequence is newer.
     var sequence: UInt64
     /// The generation of the configuration, as in its key `/configuration/roost/generation`.
@@ -15,8 +15,43 @@ struct CopyContent: Hashable, Sendable {
     var primarySize: UInt64
     /// A CRC-32 for each 4 KiB block of the primary file at rest; 0 for a block that is not covered.
     var blockChecksums: [UInt32]
-    /// The keys, below a root without a name.
-    var tree: KeyNode
+    /// The keys, below a root without a name: as they are, or as they stand in the slot.
+    private var keys: Keys
+
+    private enum Keys: Sendable {
+        case tree(KeyNode)
+        case encoded(ArraySlice<UInt8>)
+    }
+
+    /// A state to be written.
+    init(
+        sequence: UInt64,
+        generation: UInt64,
+        form: PrimaryForm,
+        primarySize: UInt64,
+        blockChecksums: [UInt32],
+        tree: KeyNode
+    ) {
+        self.sequence = sequence
+        self.generation = generation
+        self.form = form
+        self.primarySize = primarySize
+        self.blockChecksums = blockChecksums
+        keys = .tree(tree)
+    }
+
+    /// The keys, below a root without a name; nil when the slot holds none although its checksum is right.
+    ///
+    /// They are decoded only here: as long as every block of the file is as it should be, nobody asks.
+    var tree: KeyNode? {
+        switch keys {
+        case .tree(let tree): return tree
+        case .encoded(let bytes):
+            var reader = ByteReader(bytes)
+            guard let tree = CopyTree.decode(&reader), reader.remaining == 0 else { return nil }
+            return tree
+        }
+    }
 }
 
 /// The form of a primary file.
@@ -122,8 +157,16 @@ extension CopyContent {
         writer.pad(to: 4)
         writer.write(UInt32(clamping: blockChecksums.count))
         writer.write(primarySize)
-        for checksum in blockChecksums { writer.write(checksum) }
-        CopyTree.encode(tree, to: &writer)
+        var checksums: [UInt8] = []
+        checksums.reserveCapacity(4 * blockChecksums.count)
+        for checksum in blockChecksums {
+            for shift in stride(from: UInt32(0), to: 32, by: 8) { checksums.append(UInt8(truncatingIfNeeded: checksum >> shift)) }
+        }
+        writer.write(checksums)
+        switch keys {
+        case .tree(let tree): CopyTree.encode(tree, to: &writer)
+        case .encoded(let bytes): writer.write(bytes)
+        }
         return writer.bytes
     }
 
@@ -134,18 +177,18 @@ extension CopyContent {
             (try? reader.skip(3)) != nil, let count = try? reader.read(UInt32.self),
             let primarySize = try? reader.read(UInt64.self), Int(count) <= reader.remaining / 4
         else { return nil }
-        var checksums: [UInt32] = []
-        checksums.reserveCapacity(Int(count))
-        for _ in 0..<count {
-            guard let checksum = try? reader.read(UInt32.self) else { return nil }
-            checksums.append(checksum)
+        guard let bytes = try? reader.read(count: 4 * Int(count)) else { return nil }
+        let checksums = bytes.withUnsafeBytes { buffer in
+            (0..<Int(count)).map { (index: Int) -> UInt32 in
+                UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+            }
         }
-        guard let tree = CopyTree.decode(&reader), reader.remaining == 0 else { return nil }
+        guard let rest = try? reader.read(count: reader.remaining) else { return nil }
         sequence = header.sequence
         generation = header.generation
         self.form = form
         self.primarySize = primarySize
         blockChecksums = checksums
-        self.tree = tree
+        keys = .encoded(rest)
     }
 }

@@ -115,7 +115,7 @@ struct MirroredFile: Sendable {
         case .restore(let content, let problems):
             return try restore(content, primary, problems)
         case .complete(let content):
-            let opened = try makePrimary(content.tree, after: content.sequence)
+            let opened = try makePrimary(try keys(of: content), after: content.sequence)
             note(.completed, [], content.generation)
             return opened
         case .agree:
@@ -144,6 +144,11 @@ struct MirroredFile: Sendable {
             note(.changeAccepted, problems, generation)
             return opened
         }
+    }
+
+    private func keys(of content: CopyContent) throws(StoreError) -> KeyNode {
+        guard let tree = content.tree else { throw StoreError(.corrupt, "\(copyPath) holds no keys") }
+        return tree
     }
 
     private func content(of primary: PrimaryFile) throws(StoreError) -> PrimaryContent {
@@ -180,9 +185,10 @@ struct MirroredFile: Sendable {
         _ primary: PrimaryFile,
         _ problems: [String]
     ) throws(StoreError) -> Opened {
+        let tree = try keys(of: content)
         var kept: String?
         if case .missing = primary {} else { kept = try keepAside() }
-        let opened = try makePrimary(content.tree, after: content.sequence)
+        let opened = try makePrimary(tree, after: content.sequence)
         note(.restored(keptAs: kept), problems, content.generation)
         return opened
     }

@@ -65,7 +65,7 @@ enum Reconciliation: Sendable {
         }
         if newest.generation == content.generation { return sameGeneration(content, found, newest) }
         if let previous = found.previous, newest.generation == content.generation + 1,
-            previous.generation == content.generation, previous.tree.children == content.tree.children
+            previous.generation == content.generation, previous.tree?.children == content.tree.children
         {
             return .complete(newest)
         }
@@ -82,7 +82,7 @@ enum Reconciliation: Sendable {
         _ newest: CopyContent
     ) -> Self {
         let blocks = content.differingBlocks(from: newest)
-        guard blocks.isEmpty || newest.tree.children == content.tree.children else {
+        guard blocks.isEmpty || newest.tree?.children == content.tree.children else {
             let problems = blocks.prefix(8).map { describe(block: $0, content) }
             if content.logWasDiscarded || content.isDamaged(inBlocks: blocks) {
                 return .restore(newest, problems: problems)

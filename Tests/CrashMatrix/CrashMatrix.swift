@@ -18,22 +18,24 @@ package struct CrashMatrix: Sendable {
             Scenario(name: "changes of one machine: \(change.rawValue)", run: { seed, thoroughness, planted in
                 try store(seed, .v8_0, thoroughness, planted) { scenario, _ in
                     try scenario.create()
-                    for _ in 0..<4 { try scenario.change(scenario.machines[0], change) }
+                    for _ in 0..<(thoroughness.isShort ? 2 : 4) {
+                        try scenario.change(scenario.machines[0], change)
+                    }
                     try scenario.settle(scenario.machines[0])
                     try scenario.change(scenario.machines[0], change)
                 }
-            }, seeds: 3)
+            }, seeds: 1)
         } + [
-            Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 3),
-            Scenario(name: "machines made, copied and removed", run: comingAndGoing, seeds: 3),
-            Scenario(name: "random sequences of everything", run: everything(.v8_0), seeds: 8),
-            Scenario(name: "random sequences of everything, version 5.0 (XML)", run: everything(.v5_0), seeds: 4),
-            Scenario(name: "one file without a copy: random changes", run: container, seeds: 6),
-            Scenario(name: "one file without a copy: a log that has to grow", run: growth, seeds: 2),
+            Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 1),
+            Scenario(name: "machines made, copied and removed", run: comingAndGoing, seeds: 1),
+            Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 2),
+            Scenario(name: "random sequences of everything, version 5.0 (XML)", run: everything(.v5_0, steps: 3), seeds: 1),
+            Scenario(name: "one file without a copy: random changes", run: container, seeds: 3),
+            Scenario(name: "one file without a copy: a log that has to grow", run: growth, seeds: 1),
             Scenario(name: "one file without a copy: chained object tables", run: chains, seeds: 1),
-            Scenario(name: "failing calls: no space", run: faults(.noSpace), seeds: 3),
-            Scenario(name: "failing calls: I/O errors, failed syncs", run: faults(.ioError), seeds: 3),
-            Scenario(name: "failing calls: short writes", run: faults(.shortWrite), seeds: 3),
+            Scenario(name: "failing calls: no space", run: faults(.noSpace), seeds: 1),
+            Scenario(name: "failing calls: I/O errors, failed syncs", run: faults(.ioError), seeds: 1),
+            Scenario(name: "failing calls: short writes", run: faults(.shortWrite), seeds: 1),
         ]
 
     private static func store(
@@ -84,12 +86,13 @@ package struct CrashMatrix: Sendable {
     }
 
     private static func everything(
-        _ version: ConfigurationVersion
+        _ version: ConfigurationVersion,
+        steps: Int
     ) -> @Sendable (UInt64, Thoroughness, Faults.Planted?) throws -> Tally {
         { seed, thoroughness, planted in
             try store(seed, version, thoroughness, planted) { scenario, random in
                 try scenario.create()
-                for _ in 0..<14 {
+                for _ in 0..<(thoroughness.isShort ? steps : 2 * steps) {
                     let machines = scenario.machines
                     let machine = machines[random.below(machines.count)]
                     switch random.below(16) {
@@ -114,10 +117,12 @@ package struct CrashMatrix: Sendable {
         { seed, thoroughness, planted in
             // The power is cut once behind each failed call: fewer ways are enough.
             var ways = thoroughness
-            (ways.exhaustive, ways.samples, ways.torn) = (min(8, ways.exhaustive), max(24, ways.samples / 8), 16)
+            (ways.exhaustive, ways.samples) = (min(7, ways.exhaustive), max(6, ways.samples / 32))
+            ways.torn = thoroughness.isShort ? 2 : 16
             return try store(seed, .v8_0, ways, planted) { scenario, _ in
                 try scenario.create()
-                for kind in ModelMaker.Change.allCases {
+                let kinds = ModelMaker.Change.allCases
+                for kind in thoroughness.isShort ? [kinds[0], kinds[2]] : kinds {
                     _ = scenario.changeWithFaults(scenario.machines[0], kind, failure)
                 }
             }
@@ -161,8 +166,11 @@ package struct CrashMatrix: Sendable {
         _ thoroughness: Thoroughness,
         _ planted: Faults.Planted?
     ) throws -> Tally {
-        try containers(seed, thoroughness, planted, keys: 8, scale: 6) { scenario, random in
-            for _ in 0..<4 {
+        // The writes are many: few ways behind each are enough.
+        var ways = thoroughness
+        if ways.isShort { ways.every = 9 } else { ways.samples = 512 }
+        return try containers(seed, ways, planted, keys: 8, scale: 4) { scenario, random in
+            for _ in 0..<3 {
                 try scenario.change(.many, settling: random.below(2) == 0)
                 try scenario.change(.mixed, settling: false)
             }
@@ -176,7 +184,8 @@ package struct CrashMatrix: Sendable {
     ) throws -> Tally {
         // Each state is a file of two megabytes.
         var ways = thoroughness
-        (ways.exhaustive, ways.samples, ways.torn) = (3, max(6, ways.samples / 32), 4)
+        if ways.isShort { ways.every = 37 } else { (ways.samples, ways.torn) = (64, 8) }
+        ways.exhaustive = 3
         return try containers(seed, ways, planted, keys: 20, scale: 1) { scenario, _ in
             try scenario.addLargeValues(1)
             for _ in 0..<3 { try scenario.addLargeValues(90) }

@@ -45,11 +45,12 @@ package struct MatrixCommand {
         kills: Int,
         folder: String
     ) -> Int32 {
+        let scenarios = CrashMatrix.scenarios.filter { only.isEmpty || $0.name.contains(only) }
+        let tallies = CrashMatrix.run(scenarios, thoroughness, first: first)
         say("| scenario | tried | survived | lost |")
         say("|---|---:|---:|---:|")
         var total = Tally()
-        for scenario in CrashMatrix.scenarios where only.isEmpty || scenario.name.contains(only) {
-            let tally = scenario.runAll(thoroughness, first: first)
+        for (scenario, tally) in zip(scenarios, tallies) {
             say(row(scenario.name, tally))
             total.add(tally)
         }
@@ -90,31 +91,31 @@ package struct MatrixCommand {
     }
 }
 
-extension CrashMatrix.Scenario {
-    /// Runs all seeds, as many at a time as there are processors.
-    package func runAll(_ thoroughness: Thoroughness, first: UInt64, seeds: Int? = nil) -> Tally {
-        let total = Mutex(Tally())
-        let count = seeds ?? (thoroughness.samples < 1000 ? 1 : self.seeds)
-        DispatchQueue.concurrentPerform(iterations: count) { index in
+extension CrashMatrix {
+    /// Runs scenarios with all their seeds, as many at a time as there are processors.
+    package static func run(_ scenarios: [Scenario], _ thoroughness: Thoroughness, first: UInt64) -> [Tally] {
+        let jobs = scenarios.indices.flatMap { index in
+            (0..<(thoroughness.isShort ? 1 : scenarios[index].seeds)).map { (index, first + UInt64($0)) }
+        }
+        let tallies = Mutex(Array(repeating: Tally(), count: scenarios.count))
+        DispatchQueue.concurrentPerform(iterations: jobs.count) { number in
+            let (index, seed) = jobs[number]
             var tally = Tally()
             do {
-                tally = try run(first + UInt64(index), thoroughness, nil)
+                tally = try scenarios[index].run(seed, thoroughness, nil)
             } catch {
-                tally.tried = 1
-                tally.findings = ["\(error)"]
+                (tally.tried, tally.findings) = (1, ["\(error)"])
             }
-            total.withLock { $0.add(tally) }
+            tallies.withLock { $0[index].add(tally) }
         }
-        return total.withLock { $0 }
+        return tallies.withLock { $0 }
     }
-}
 
-extension CrashMatrix {
     /// What the matrix finds with a planted fault.
     package static func tally(planted: Faults.Planted, _ thoroughness: Thoroughness) -> Tally {
         var total = Tally()
         for scenario in scenarios where scenario.name.contains("several") || scenario.name.contains("random changes") {
-            for seed in 1...3 as ClosedRange<UInt64> {
+            for seed in 1...4 as ClosedRange<UInt64> {
                 total.add((try? scenario.run(seed, thoroughness, planted)) ?? Tally())
             }
         }

@@ -65,10 +65,16 @@ package struct Thoroughness: Sendable {
     /// In how many of the states the repair is cut off too: one in so many.
     package var nested: Int
 
+    /// Behind which steps the power is cut: every one, or one in so many.
+    package var every = 1
+
     /// All of it.
     package static let full = Thoroughness(exhaustive: 12, samples: 4096, torn: 256, nested: 64)
     /// A sample for every day.
-    package static let short = Thoroughness(exhaustive: 5, samples: 40, torn: 8, nested: 40)
+    package static let short = Thoroughness(exhaustive: 3, samples: 6, torn: 2, nested: 32)
+
+    /// Whether this is no more than a sample.
+    var isShort: Bool { samples < 1000 }
 
     /// The power cuts to try with `count` things pending.
     func cuts(_ state: SimulatedDisk.State, _ random: inout MatrixRandom) -> [PowerCut] {
