@@ -116,6 +116,19 @@ let package = Package(
             path: "Tests/ScriptedRoostd",
             swiftSettings: settings
         ),
+        .target(
+            name: "CrashMatrix",
+            dependencies: ["ConfigStore", "DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"],
+            path: "Tests/CrashMatrix",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "crash-matrix",
+            dependencies: ["CrashMatrix"],
+            path: "Tests/CrashMatrixCommand",
+            swiftSettings: settings
+        ),
+        tests("CrashMatrixTests", ["CrashMatrix"]),
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
         tests("HyperVStorageTests", ["HyperVStorage", "RoostPrimitives"]),
         tests("VMConfigurationTests", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),

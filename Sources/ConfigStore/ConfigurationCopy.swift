@@ -21,10 +21,11 @@ struct ConfigurationCopy: Sendable {
     /// The offsets of bytes that should be zero and are not: no state depends on them.
     let dirtyTails: [Int]
 
-    /// Reads a copy; every slot is checked.
-    init(_ bytes: [UInt8]) {
+    /// Reads a copy; every slot is checked, unless `onlyNewest`: then the other is taken as its header says.
+    init(_ bytes: [UInt8], onlyNewest: Bool = false) {
         let half = bytes.count / 2
         let headers = [CopySlotHeader(bytes[..<half]), CopySlotHeader(bytes[half...])]
+        let older = onlyNewest ? Self.older(headers) : nil
         let claimed = headers.compactMap { $0.map { Int($0.slotSize) } }
         slotSize = claimed.first { $0 == half } ?? claimed.first ?? half
         var slots: [Slot] = []
@@ -36,8 +37,14 @@ struct ConfigurationCopy: Sendable {
                 continue
             }
             let payload = bytes[start + CopySlotHeader.size..<start + CopySlotHeader.size + Int(header.payloadSize)]
+            if index == older {
+                slots.append(.blank(header))
+                continue
+            }
             // Behind the header and the payload a slot is zero.
-            if let tail = bytes[payload.endIndex..<start + half].firstIndex(where: { $0 != 0 }) { tails.append(tail) }
+            if !onlyNewest, let tail = bytes[payload.endIndex..<start + half].firstIndex(where: { $0 != 0 }) {
+                tails.append(tail)
+            }
             if bytes[start + 52..<start + 64].contains(where: { $0 != 0 }) { tails.append(start + 52) }
             if header.isBlank {
                 slots.append(.blank(header))
@@ -52,6 +59,11 @@ struct ConfigurationCopy: Sendable {
         self.slots = slots
         self.headers = headers.compactMap { $0 }
         dirtyTails = tails
+    }
+
+    private static func older(_ headers: [CopySlotHeader?]) -> Int? {
+        guard let first = headers[0], let second = headers[1], first.sequence != second.sequence else { return nil }
+        return first.sequence < second.sequence ? 0 : 1
     }
 
     /// The newest whole slot, and which it is.

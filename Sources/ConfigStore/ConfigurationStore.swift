@@ -19,7 +19,7 @@ package struct ConfigurationStore: Sendable {
     package let directory: StateDirectory
     /// The configuration versions that the host runs; a file of any other is left alone.
     package let supportedVersions: [ConfigurationVersion]
-    private let files: any FileSystem
+    let files: any FileSystem
     private let distrusted = DistrustedFiles()
     private let report: @Sendable (StorageReport) -> Void
 
@@ -84,7 +84,7 @@ package struct ConfigurationStore: Sendable {
     ///
     /// - Throws: as ``load(id:path:)``.
     package func scrub(id: GUID, path: String) throws(StoreError) {
-        _ = try open(id: id, path: path, .whole)
+        _ = try open(id: id, path: path, .scrub)
     }
 
     /// Makes the file of a new machine.

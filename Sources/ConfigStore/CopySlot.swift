@@ -160,7 +160,9 @@ extension CopyContent {
         var checksums: [UInt8] = []
         checksums.reserveCapacity(4 * blockChecksums.count)
         for checksum in blockChecksums {
-            for shift in stride(from: UInt32(0), to: 32, by: 8) { checksums.append(UInt8(truncatingIfNeeded: checksum >> shift)) }
+            for shift in stride(from: UInt32(0), to: 32, by: 8) {
+                checksums.append(UInt8(truncatingIfNeeded: checksum >> shift))
+            }
         }
         writer.write(checksums)
         switch keys {

@@ -54,10 +54,9 @@ extension MirroredFile {
         guard var storage = before.storage else { throw StoreError(.failed, "\(path) has not been read") }
         do throws(StorageError) {
             let actions = try storage.commit(tree)
-            return Prepared(
-                next: PrimaryContent(form: .storage, tree: storage.tree, storage: storage),
-                actions: actions
-            )
+            var next = PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
+            next.knownChecksums = storage.blockChecksums(since: before.knownChecksums ?? [], actions)
+            return Prepared(next: next, actions: actions)
         } catch {
             throw StoreError(.failed, "cannot change \(path)", cause: error.message)
         }

@@ -10,8 +10,10 @@ struct MirroredFile: Sendable {
     enum Depth: Sendable {
         /// The file with all its checksums, and the generation of the copy.
         case listing
-        /// Every block of the file, and the copy as a whole.
+        /// Every block of the file, and the newest state of the copy.
         case whole
+        /// Every byte of both.
+        case scrub
     }
 
     /// What both hold, and where the copy's next state goes.
@@ -55,11 +57,20 @@ struct MirroredFile: Sendable {
 
     /// Reads the file, and puts right whatever can be put right.
     func open(_ depth: Depth) throws(StoreError) -> Opened {
-        let primary = try PrimaryFile(path, in: files)
+        let primary = try PrimaryFile(path, in: files, withChecksums: depth != .listing)
         if case .sound(let content) = primary {
             // The kernel may show what never reached the disk: all of it goes to a new file.
             if distrusted.contains(path) { return try writeAnew(content.tree, content.generation + 1) }
             if depth == .listing, case .some(let known) = glance(content) { return known }
+        }
+        if depth == .whole, case .sound(let content) = primary {
+            // Most often all is well, and then the copy's older state need not be looked at.
+            let copy = readCopy(onlyNewest: true)
+            if case .agree = Reconciliation(path, primary, copy, restoresMissing: false),
+                case .present(let found) = copy
+            {
+                return Opened(content: content, position: CopyPosition(found))
+            }
         }
         let copy = readCopy()
         return try carryOut(Reconciliation(path, primary, copy, restoresMissing: restoresMissing), primary, copy)
@@ -85,10 +96,10 @@ struct MirroredFile: Sendable {
         return headers
     }
 
-    private func readCopy() -> CopyFile {
+    private func readCopy(onlyNewest: Bool = false) -> CopyFile {
         do throws(FileError) {
             let bytes = try files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
-            return .present(ConfigurationCopy(bytes))
+            return .present(ConfigurationCopy(bytes, onlyNewest: onlyNewest))
         } catch {
             if error.code == .notFound { return .missing }
             // What can be read of it may hold the newest state.

@@ -13,6 +13,8 @@ struct PrimaryContent: Sendable {
     var storage: StorageFile?
     /// The bytes, when the file is XML.
     var text: [UInt8] = []
+    /// The checksums of the file's blocks, once they have been computed.
+    var knownChecksums: [UInt32]?
 
     /// The configuration's generation; 0 for a file that Roost never changed.
     var generation: UInt64 { tree.generation }
@@ -27,6 +29,7 @@ struct PrimaryContent: Sendable {
 
     /// A CRC-32 for each 4 KiB block.
     func blockChecksums() -> [UInt32] {
+        if let knownChecksums { return knownChecksums }
         if let storage { return storage.blockChecksums() }
         return stride(from: 0, to: text.count, by: StorageFile.blockSize).map { start in
             CRC32.checksum(text[start..<min(start + StorageFile.blockSize, text.count)])
@@ -79,7 +82,9 @@ extension PrimaryFile {
     ///
     /// - Throws: `StoreError` `.unsupported` for a file of another version of the format, and what the kernel reports
     ///   when the file is not there to be read at all.
-    init(_ path: String, in files: any FileSystem) throws(StoreError) {
+    ///
+    /// - Parameter withChecksums: whether the checksums of the blocks will be asked for.
+    init(_ path: String, in files: any FileSystem, withChecksums: Bool = false) throws(StoreError) {
         let form: PrimaryForm = path.hasSuffix(".xml") ? .xml : .storage
         let bytes: [UInt8]
         do throws(FileError) {
@@ -95,15 +100,22 @@ extension PrimaryFile {
             default: throw StoreError(error)
             }
         }
-        self = try Self(path, form, bytes)
+        self = try Self(path, form, bytes, withChecksums)
     }
 
-    private init(_ path: String, _ form: PrimaryForm, _ bytes: [UInt8]) throws(StoreError) {
+    private init(
+        _ path: String,
+        _ form: PrimaryForm,
+        _ bytes: [UInt8],
+        _ withChecksums: Bool
+    ) throws(StoreError) {
         switch form {
         case .storage:
             do throws(StorageError) {
                 let storage = try StorageFile(parsing: bytes)
-                self = .sound(PrimaryContent(form: .storage, tree: storage.tree, storage: storage))
+                var content = PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
+                if withChecksums { content.knownChecksums = content.blockChecksums() }
+                self = .sound(content)
             } catch {
                 // A sound header of another version is no damage.
                 if error.code == .unsupported && error.structure == .fileHeader {

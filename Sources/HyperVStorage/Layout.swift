@@ -140,7 +140,9 @@ struct Layout {
             let start = table.offset + offset
             if resuming, !isEntry(view, at: start, end: table.offset + table.size) {
                 try diagnosis.fail(StorageError(.corrupt, .keyEntry, at: start, "the entry cannot be read"))
-                repeat { offset += 1 } while offset < table.size
+                repeat {
+                    offset += 1
+                } while offset < table.size
                     && !isEntry(view, at: table.offset + offset, end: table.offset + table.size)
                 continue
             }

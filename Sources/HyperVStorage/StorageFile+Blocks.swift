@@ -12,13 +12,24 @@ extension StorageFile {
     /// The headers change when the log is emptied, and a reader can check each of their bytes without help. All other
     /// blocks have the same checksum while the log is in force, afterwards, and when a cut-off transaction has been
     /// completed at opening.
-    package func blockChecksums() -> [UInt32] {
+    ///
+    /// - Parameters:
+    ///   - known: the checksums before `actions`, which brought the file to its present state.
+    ///   - actions: what has been written since; only the blocks of these are computed.
+    package func blockChecksums(since known: [UInt32] = [], _ actions: [StorageAction] = []) -> [UInt32] {
         let logStart = clamped(headers.current.logOffset)
         let empty = log.encoded()
+        var changed = Set([logStart / Self.blockSize])
+        for case .write(let offset, let bytes) in actions where !bytes.isEmpty {
+            changed.formUnion(Int(offset) / Self.blockSize...(Int(offset) + bytes.count - 1) / Self.blockSize)
+        }
         return image.withUnsafeBytes { buffer in
             stride(from: 0, to: buffer.count, by: Self.blockSize).map { start in
+                let block = start / Self.blockSize
                 guard start >= FileHeader.areaEnd else { return 0 }
                 let end = min(start + Self.blockSize, buffer.count)
+                // The last known block may have been shorter.
+                if block < known.count - 1, !changed.contains(block) { return known[block] }
                 var crc = CRC32()
                 // The log's header is aligned, so it never reaches into a further block.
                 if isLogInForce, logStart >= start, logStart + empty.count <= end {

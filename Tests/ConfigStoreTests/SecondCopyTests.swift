@@ -51,7 +51,9 @@ final class StoredFixture: Sendable {
 
     func garble(_ path: String, block: Int) throws {
         var bytes = try bytes(path)
-        for index in block * 4096..<min(bytes.count, block * 4096 + 4096) { bytes[index] = UInt8(truncatingIfNeeded: index &* 7) }
+        for index in block * 4096..<min(bytes.count, block * 4096 + 4096) {
+            bytes[index] = UInt8(truncatingIfNeeded: index &* 7)
+        }
         try FileAccess.write(bytes, to: path)
     }
 }
@@ -99,7 +101,9 @@ final class StoredFixture: Sendable {
                 var bytes = good.primary
                 let range = block * 4096..<min(bytes.count, block * 4096 + 4096)
                 let before = Array(bytes[range])
-                for index in range { bytes[index] = kind == 0 ? 0 : bytes[index] ^ UInt8(truncatingIfNeeded: index | 1) }
+                for index in range {
+                    bytes[index] = kind == 0 ? 0 : bytes[index] ^ UInt8(truncatingIfNeeded: index | 1)
+                }
                 guard Array(bytes[range]) != before else { continue }
                 try FileAccess.write(bytes, to: machine.path)
                 try FileAccess.write(good.copy, to: machine.copy)
@@ -280,7 +284,9 @@ final class StoredFixture: Sendable {
         try machine.change(String(repeating: "x", count: 30000))
         try machine.store.settle(path: machine.path)
         var bytes = try machine.bytes(machine.path)
-        let start = try #require(bytes.indices.first { bytes[$0...].starts(with: [0x78, 0, 0x78, 0, 0x78, 0, 0x78, 0]) })
+        let start = try #require(
+            bytes.indices.first { bytes[$0...].starts(with: [0x78, 0, 0x78, 0, 0x78, 0, 0x78, 0]) }
+        )
         bytes[start + 9000] ^= 1
         try FileAccess.write(bytes, to: machine.path)
         #expect(try StorageFile(parsing: bytes).tree != KeyNode(""))

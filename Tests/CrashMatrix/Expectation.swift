@@ -49,7 +49,9 @@ struct Expectation: Sendable {
             for (id, path) in listed where machines[id] == nil { return "\(path) is listed and should not be" }
             for (id, allowed) in machines {
                 let paths = listed.filter { $0.id == id }.map(\.path)
-                if let problem = try violation(id, allowed, paths, store, twice: extra || disk.fingerprint & 3 == 0) { return problem }
+                if let problem = try violation(id, allowed, paths, store, twice: extra || disk.fingerprint & 3 == 0) {
+                    return problem
+                }
             }
             for (id, allowed) in records {
                 let found = try store.runRecord(of: id)?.reason

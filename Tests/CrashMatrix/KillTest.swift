@@ -57,7 +57,7 @@ struct KillTest {
         var tally = Tally()
         var template = Array("\(folder)/roost-kill-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template).map({ String(cString: $0) }) else { return failure("no folder \(folder)") }
-        defer { clean(made) }
+        defer { Self.clean(made) }
         let directory = StateDirectory("\(made)/state")
         let store = ConfigurationStore(directory: directory, supportedVersions: ConfigurationVersion.known)
         do {
@@ -128,7 +128,8 @@ struct KillTest {
         return true
     }
 
-    private func clean(_ path: String) {
+    /// Deletes a folder with all that is in it.
+    static func clean(_ path: String) {
         let files = KernelFileSystem()
         for name in (try? files.names(in: path)) ?? [] where unlink("\(path)/\(name)") != 0 { clean("\(path)/\(name)") }
         rmdir(path)

@@ -1,7 +1,6 @@
 import Dispatch
 import Synchronization
 
-
 /// The command `crash-matrix`.
 package struct MatrixCommand {
     private let arguments: [String]
@@ -11,6 +10,7 @@ package struct MatrixCommand {
     private static let usage = """
         Usage: crash-matrix [--short] [--only TEXT] [--seed NUMBER] [--kills NUMBER --folder FOLDER]
                crash-matrix --planted
+               crash-matrix --bench FOLDER MACHINES
         Prints, for each scenario, how many crash states were tried, survived and lost. Ends with 1 when one was lost;
         with --planted, when a planted fault was not noticed.
         """
@@ -18,6 +18,9 @@ package struct MatrixCommand {
     /// Runs it; returns the exit status.
     package func run() -> Int32 {
         if arguments.first == "--writer", arguments.count == 2 { return KillWriter(folder: arguments[1]).run() }
+        if arguments.first == "--bench", arguments.count == 3 {
+            return StoreBench(folder: arguments[1], machines: Int(arguments[2]) ?? 0).run()
+        }
         var (thoroughness, only, first, planted) = (Thoroughness.full, "", UInt64(1), false)
         var (kills, folder) = (0, "/var/tmp")
         var rest = arguments[...]
@@ -111,12 +114,13 @@ extension CrashMatrix {
         return tallies.withLock { $0 }
     }
 
-    /// What the matrix finds with a planted fault.
+    /// What the matrix finds with a planted fault, up to the first scenario that notices it.
     package static func tally(planted: Faults.Planted, _ thoroughness: Thoroughness) -> Tally {
         var total = Tally()
         for scenario in scenarios where scenario.name.contains("several") || scenario.name.contains("random changes") {
             for seed in 1...4 as ClosedRange<UInt64> {
                 total.add((try? scenario.run(seed, thoroughness, planted)) ?? Tally())
+                if total.lost > 0 { return total }
             }
         }
         return total

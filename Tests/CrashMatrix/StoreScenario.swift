@@ -87,7 +87,11 @@ final class StoreScenario {
     func create(copying other: ModelMachine? = nil) throws {
         let root = other?.root ?? maker.tree(keys: 12 + maker.random.below(30))
         let (configuration, machine) = try newMachine(root, name: "machine \(maker.random.below(1000))")
-        try run { $0.machines[machine.id] = [nil, machine] } then: { $0.machines[machine.id] = [machine] } _: {
+        try run {
+            $0.machines[machine.id] = [nil, machine]
+        } then: {
+            $0.machines[machine.id] = [machine]
+        } _: {
             let journal = try CreationJournal(machine.id, paths: [machine.path], in: directory, files: disk)
             _ = try store.create(configuration)
             try journal.finish()
@@ -107,7 +111,11 @@ final class StoreScenario {
     }
 
     private func update(_ machine: ModelMachine, to next: ModelMachine) throws {
-        try run { $0.machines[machine.id] = [machine, next] } then: { $0.machines[machine.id] = [next] } _: {
+        try run {
+            $0.machines[machine.id] = [machine, next]
+        } then: {
+            $0.machines[machine.id] = [next]
+        } _: {
             try apply(next)
         }
     }
@@ -123,11 +131,19 @@ final class StoreScenario {
     }
 
     func settle(_ machine: ModelMachine) throws {
-        try run { _ in } then: { _ in } _: { try store.settle(path: machine.path) }
+        try run { _ in
+        } then: { _ in
+        } _: {
+            try store.settle(path: machine.path)
+        }
     }
 
     func remove(_ machine: ModelMachine) throws {
-        try run { $0.machines[machine.id] = [machine, nil] } then: { $0.machines[machine.id] = nil } _: {
+        try run {
+            $0.machines[machine.id] = [machine, nil]
+        } then: {
+            $0.machines[machine.id] = nil
+        } _: {
             try store.remove(path: machine.path)
         }
     }
@@ -138,7 +154,11 @@ final class StoreScenario {
         var record = RunRecord(phase: .crashed)
         record.reason = reason
         record.processID = Int32(maker.random.below(30000))
-        try run { $0.records[machine.id] = [before, reason] } then: { $0.records[machine.id] = [reason] } _: {
+        try run {
+            $0.records[machine.id] = [before, reason]
+        } then: {
+            $0.records[machine.id] = [reason]
+        } _: {
             try store.save(record, of: machine.id, version: 0x800)
         }
     }

@@ -2,8 +2,8 @@ import CrashMatrix
 import Testing
 
 @Suite struct CrashMatrixTests {
-    @Test(arguments: CrashMatrix.scenarios.indices) func noCrashStateLosesAnything(index: Int) {
-        let scenario = CrashMatrix.scenarios[index]
+    @Test(arguments: CrashMatrix.daily.indices) func noCrashStateLosesAnything(index: Int) {
+        let scenario = CrashMatrix.daily[index]
         let tally = CrashMatrix.run([scenario], .short, first: 1)[0]
         #expect(tally.tried > 20)
         #expect(tally.lost == 0, "\(scenario.name): \(tally.findings)")
