@@ -33,7 +33,7 @@ package struct CrashMatrix: Sendable {
                         try scenario.change(scenario.machines[0], change)
                     }
                 },
-                seeds: 1
+                seeds: 2
             )
         } + [
             Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 1),
@@ -44,7 +44,7 @@ package struct CrashMatrix: Sendable {
                 run: everything(.v5_0, steps: 3),
                 seeds: 1
             ),
-            Scenario(name: "one file without a copy: random changes", run: container, seeds: 3),
+            Scenario(name: "one file without a copy: random changes", run: container, seeds: 4),
             Scenario(name: "one file without a copy: a log that has to grow", run: growth, seeds: 1),
             Scenario(name: "one file without a copy: chained object tables", run: chains, seeds: 1),
             Scenario(name: "failing calls: no space", run: faults(.noSpace), seeds: 1),
