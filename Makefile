@@ -72,8 +72,13 @@ test-one: ## Run the tests that FILTER=... names
 	swift test $(SWIFT_FLAGS) --filter '$(FILTER)'
 
 .PHONY: soak
-soak: setup ## Run all tests, the random ones for longer
+soak: setup ## Run all tests, the random ones for longer, and the crash matrix
 	@ROOST_SOAK=1 scripts/test all
+	@scripts/crash-matrix
+
+.PHONY: crash-matrix
+crash-matrix: ## Cut the power of a simulated disk in a million ways, and print docs/formats/crash-matrix.md's table
+	@scripts/crash-matrix
 
 .PHONY: fuzz
 fuzz: ## Feed the parsers with random bytes for FUZZ_SECONDS each

@@ -41,6 +41,7 @@ let package = Package(
         target("UEFIVariables", ["RoostPrimitives"]),
         // Drivers
         .target(name: "CRoostLinux"),
+        target("DurableFiles", ["CRoostLinux"]),
         target(
             "QEMUDriver",
             [
@@ -50,7 +51,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        target("ConfigStore", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        target("ConfigStore", ["DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
         // Engines
         target(
             "HostEngine",
@@ -115,12 +116,29 @@ let package = Package(
             path: "Tests/ScriptedRoostd",
             swiftSettings: settings
         ),
+        .target(
+            name: "CrashMatrix",
+            dependencies: ["ConfigStore", "DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"],
+            path: "Tests/CrashMatrix",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "crash-matrix",
+            dependencies: ["CrashMatrix"],
+            path: "Tests/CrashMatrixCommand",
+            swiftSettings: settings
+        ),
+        tests("CrashMatrixTests", ["CrashMatrix"]),
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
         tests("HyperVStorageTests", ["HyperVStorage", "RoostPrimitives"]),
         tests("VMConfigurationTests", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
         tests("QMPTests", ["QMP", "RoostPrimitives"]),
         tests("UEFIVariablesTests", ["RoostPrimitives", "UEFIVariables"]),
-        tests("ConfigStoreTests", ["ConfigStore", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        tests("DurableFilesTests", ["DurableFiles"]),
+        tests(
+            "ConfigStoreTests",
+            ["ConfigStore", "DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]
+        ),
         tests(
             "QEMUDriverTests",
             [

@@ -19,12 +19,13 @@ import tempfile
 TARGETS = {
     "RoostPrimitives": [],
     "CRoostLinux": [],
+    "DurableFiles": ["CRoostLinux"],
     "HyperVStorage": ["RoostPrimitives"],
     "QMP": ["RoostPrimitives"],
     "UEFIVariables": ["RoostPrimitives"],
     "VMConfiguration": ["HyperVStorage", "RoostPrimitives"],
     "RoostAPI": ["RoostPrimitives"],
-    "ConfigStore": ["HyperVStorage", "RoostPrimitives", "VMConfiguration"],
+    "ConfigStore": ["DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"],
     "QEMUDriver": ["CRoostLinux", "QMP", "RoostPrimitives", "VMConfiguration"],
     "HostEngine": [
         "ConfigStore", "HyperVStorage", "QEMUDriver", "QMP", "RoostAPI", "RoostPrimitives", "UEFIVariables",
@@ -41,6 +42,7 @@ SYSTEM = ["Darwin", "Dispatch", "Glibc", "Musl", "Synchronization"]
 NIO = ["NIOCore", "NIOPosix"]
 OUTSIDE = {
     "RoostPrimitives": [],
+    "DurableFiles": SYSTEM,
     "HyperVStorage": [],
     "QMP": ["FoundationEssentials"],
     "UEFIVariables": [],

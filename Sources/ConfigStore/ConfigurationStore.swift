@@ -1,3 +1,4 @@
+package import DurableFiles
 import HyperVStorage
 package import RoostPrimitives
 package import VMConfiguration
@@ -5,67 +6,110 @@ package import VMConfiguration
 /// What is found at start: one entry for each configuration file, readable or not.
 package enum StoredMachine: Sendable {
     case readable(ConfigurationSummary, path: String)
-    /// The file stays as it is; the reason says why nobody can use it.
+    /// Nobody can use the file, which stays as it is; the reason says why.
     case broken(id: GUID, path: String, reason: StoreError)
 }
 
 /// Reads and writes the configurations of a state directory.
 ///
-/// Every function blocks on the disk: call it from a thread that may. Writes are durable when they return. One caller at
-/// a time per machine: the machine's owner sees to that.
+/// Each has a second copy in another folder. Whatever is damaged in one is put right from the other when it is read, and
+/// reported. Every function blocks on the disk: call it from a thread that may. Writes are durable, in both, when they
+/// return. One caller at a time per machine: the machine's owner sees to that.
 package struct ConfigurationStore: Sendable {
     package let directory: StateDirectory
     /// The configuration versions that the host runs; a file of any other is left alone.
     package let supportedVersions: [ConfigurationVersion]
+    let files: any FileSystem
+    private let distrusted = DistrustedFiles()
+    private let report: @Sendable (StorageReport) -> Void
 
-    package init(directory: StateDirectory, supportedVersions: [ConfigurationVersion]) {
+    /// The store of a state directory.
+    ///
+    /// - Parameters:
+    ///   - files: where the directory is.
+    ///   - report: is called, on the caller's thread, for everything that was found wrong and put right.
+    package init(
+        directory: StateDirectory,
+        supportedVersions: [ConfigurationVersion],
+        files: any FileSystem = FileAccess.system,
+        report: @escaping @Sendable (StorageReport) -> Void = { _ in }
+    ) {
         self.directory = directory
         self.supportedVersions = supportedVersions
+        self.files = files
+        self.report = report
     }
 
-    /// The paths of all configuration files, with the machine each belongs to.
+    /// The paths of all configuration files, with the machine each belongs to; a file that is missing beside its second
+    /// copy is among them.
     package func list() throws(StoreError) -> [(id: GUID, path: String)] {
-        var found: [(GUID, String)] = []
-        for name in try FileAccess.names(in: directory.virtualMachines) {
-            guard name.hasSuffix(".vmcx") || name.hasSuffix(".xml"), let dot = name.lastIndex(of: "."),
-                let id = GUID(name[..<dot])
-            else { continue }
-            found.append((id, "\(directory.virtualMachines)/\(name)"))
+        let names = try asStore { () throws(FileError) in try files.names(in: directory.virtualMachines) }
+        var found = Set(names.filter { id(ofFile: $0) != nil })
+        // A folder of copies that cannot be read costs the copies, not the machines.
+        for name in (try? files.names(in: directory.copies)) ?? [] where name.hasSuffix(".copy") {
+            found.insert(String(name.dropLast(".copy".count)))
         }
-        return found.sorted { ($0.0, $0.1) < ($1.0, $1.1) }
+        return found.compactMap { name in id(ofFile: name).map { ($0, "\(directory.virtualMachines)/\(name)") } }
+            .sorted { ($0.0, $0.1) < ($1.0, $1.1) }
+    }
+
+    private func id(ofFile name: String) -> GUID? {
+        guard name.hasSuffix(".vmcx") || name.hasSuffix(".xml"), let dot = name.lastIndex(of: ".") else { return nil }
+        return GUID(name[..<dot])
     }
 
     /// Reads one file for the list of machines; never throws, so that one bad file hides no other.
+    ///
+    /// All checksums of the file are verified; values that stand outside its tables, and the second copy, only by
+    /// ``load(id:path:)`` and ``scrub(id:path:)``.
     package func inspect(id: GUID, path: String) -> StoredMachine {
         do throws(StoreError) {
-            let configuration = try load(id: id, path: path)
+            let configuration = try open(id: id, path: path, .listing).configuration
             return .readable(ConfigurationSummary(configuration), path: path)
         } catch {
             return .broken(id: id, path: path, reason: error)
         }
     }
 
-    /// Reads a configuration.
+    /// Reads a configuration, and checks every block of its file against the second copy.
     ///
-    /// - Throws: `StoreError` `.corrupt` for a damaged file or one that belongs to another machine, `.unsupported` for a
-    ///   configuration version that the host does not know.
+    /// - Throws: `StoreError` `.corrupt` for a damaged file whose second copy cannot help or one that belongs to another
+    ///   machine, `.unsupported` for a configuration version that the host does not know, `.notFound` for a file that is
+    ///   missing.
     package func load(id: GUID, path: String) throws(StoreError) -> VirtualMachineConfiguration {
-        try open(id: id, path: path).configuration
+        try open(id: id, path: path, .whole).configuration
+    }
+
+    /// Checks every byte of a configuration's file and of its second copy, and puts right what is damaged.
+    ///
+    /// - Throws: as ``load(id:path:)``.
+    package func scrub(id: GUID, path: String) throws(StoreError) {
+        _ = try open(id: id, path: path, .scrub)
     }
 
     /// Makes the file of a new machine.
     ///
     /// - Throws: `StoreError` `.exists` when there is one.
     package func create(_ configuration: VirtualMachineConfiguration) throws(StoreError) -> String {
-        let path = directory.configuration(configuration.id, try format(of: configuration))
-        let bytes: [UInt8]
-        do throws(StorageError) {
-            bytes = try StorageFile.create(tree: KeyNode("", children: [configuration.root])).bytes
-        } catch {
-            throw StoreError(.failed, "cannot make \(path)", cause: error.message)
-        }
-        try FileAccess.write(bytes, to: path, replacing: false)
+        let path = directory.configuration(configuration.id, configuration.version.fileFormat)
+        try mirrored(path).create(KeyNode("", children: [configuration.root]))
         return path
+    }
+
+    /// Deletes a configuration with its second copy.
+    package func remove(path: String) throws(StoreError) {
+        try mirrored(path).remove()
+    }
+
+    /// Takes a configuration out of the store and keeps its file, when there is one, under another name.
+    package func setAside(path: String, as kept: String) throws(StoreError) {
+        try asStore { () throws(FileError) in
+            // The copy goes first: alone it would stand for a missing file. It keeps what can be saved of it.
+            let copy = directory.copy(of: path)
+            let name = kept[(kept.lastIndex(of: "/").map { kept.index(after: $0) } ?? kept.startIndex)...]
+            if files.exists(copy) { try files.moveDurably(copy, to: "\(directory.copies)/\(name).kept") }
+            if files.exists(path) { try files.moveDurably(path, to: kept) }
+        }
     }
 
     /// Changes a configuration in one transaction and returns it as it is now.
@@ -76,44 +120,54 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ change: (inout VirtualMachineConfiguration) throws -> Void
     ) throws -> VirtualMachineConfiguration {
-        var opened = try open(id: id, path: path)
-        try change(&opened.configuration)
-        guard opened.configuration.id == id else {
+        var (opened, configuration) = try open(id: id, path: path, .whole)
+        let before = configuration.root
+        try change(&configuration)
+        guard configuration.id == id else {
             throw StoreError(.corrupt, "the identifier of \(path) must not change")
         }
-        var tree = opened.file.tree
-        guard let index = tree.children.firstIndex(where: { $0.name == opened.configuration.root.name }) else {
+        guard configuration.root != before else { return configuration }
+        var tree = opened.content.tree
+        guard let index = tree.children.firstIndex(where: { $0.name == configuration.root.name }) else {
             throw StoreError(.corrupt, "\(path) holds no configuration")
         }
-        tree.children[index] = opened.configuration.root
-        let actions: [StorageAction]
-        do throws(StorageError) {
-            actions = try opened.file.commit(tree)
-        } catch {
-            throw StoreError(.failed, "cannot change \(path)", cause: error.message)
-        }
-        try FileAccess.perform(actions, on: path)
-        return opened.configuration
+        tree.children[index] = configuration.root
+        try mirrored(path).commit(tree.with(generation: opened.content.generation + 1), to: &opened)
+        return configuration
+    }
+
+    /// Empties the replay log of a configuration's file, so that other programs find a file at rest.
+    ///
+    /// Call it when a machine is idle and before roostd ends; nothing is lost when it never happens.
+    package func settle(path: String) throws(StoreError) {
+        try mirrored(path).settle()
+    }
+
+    /// The same for a machine's run record.
+    package func settleRunRecord(of id: GUID) throws(StoreError) {
+        try mirrored(directory.runRecord(id)).settle()
+    }
+
+    // MARK: - Opening
+
+    /// A file with its second copy.
+    func mirrored(_ path: String) -> MirroredFile {
+        MirroredFile(
+            path: path,
+            copyPath: directory.copy(of: path),
+            files: files,
+            distrusted: distrusted,
+            report: report
+        )
     }
 
     private func open(
         id: GUID,
-        path: String
-    ) throws(StoreError) -> (file: StorageFile, configuration: VirtualMachineConfiguration) {
-        guard !path.hasSuffix(".xml") else {
-            throw StoreError(
-                .unsupported,
-                "\(path) is a version 5.0 configuration in XML, which this release cannot read yet"
-            )
-        }
-        let bytes = try FileAccess.read(path)
-        let file: StorageFile
-        do throws(StorageError) {
-            file = try StorageFile(parsing: bytes)
-        } catch {
-            throw StoreError(.corrupt, "cannot read \(path)", cause: error.message)
-        }
-        guard let root = file.tree["configuration"] else {
+        path: String,
+        _ depth: MirroredFile.Depth
+    ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
+        let opened = try mirrored(path).open(depth)
+        guard let root = opened.content.tree.withoutGeneration()["configuration"] else {
             throw StoreError(.corrupt, "\(path) holds no configuration")
         }
         let configuration: VirtualMachineConfiguration
@@ -139,19 +193,6 @@ package struct ConfigurationStore: Sendable {
                     + supportedVersions.map(\.description).joined(separator: ", ")
             )
         }
-        return (file, configuration)
-    }
-
-    private func format(
-        of configuration: VirtualMachineConfiguration
-    ) throws(StoreError) -> ConfigurationVersion.FileFormat {
-        guard configuration.version.fileFormat == .vmcx else {
-            throw StoreError(
-                .unsupported,
-                "a configuration of version \(configuration.version) is an XML file, which this release cannot write yet: "
-                    + "choose 6.0 or newer"
-            )
-        }
-        return .vmcx
+        return (opened, configuration)
     }
 }

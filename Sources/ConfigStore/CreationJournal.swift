@@ -1,60 +1,82 @@
+package import DurableFiles
 package import RoostPrimitives
 import VMConfiguration
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Undoes the creation of a machine that was cut off: the paths that it was going to make, written before any of them.
 ///
-/// The configuration is made last and deleted first, each durably: where it is, everything else is too.
+/// The configuration is made last and deleted first, each durably: where it is, everything else is too. Its second copy
+/// comes behind it and needs no line here.
 package struct CreationJournal: Sendable {
     private let path: String
+    private let files: any FileSystem
 
     /// Begins a creation that will make the given paths in this order, none of which exists yet.
-    package init(_ id: GUID, paths: [String], in directory: StateDirectory) throws(StoreError) {
+    package init(
+        _ id: GUID,
+        paths: [String],
+        in directory: StateDirectory,
+        files: any FileSystem = FileAccess.system
+    ) throws(StoreError) {
         path = directory.creationJournal(id)
-        for made in paths where access(made, F_OK) == 0 { throw StoreError(.exists, "\(made) exists already") }
-        try FileAccess.write(Array(paths.joined(separator: "\n").utf8), to: path)
+        self.files = files
+        for made in paths where files.exists(made) { throw StoreError(.exists, "\(made) exists already") }
+        let text = Array(paths.joined(separator: "\n").utf8)
+        try asStore { [path] () throws(FileError) in try files.replace(path, with: text) }
     }
 
     /// The creation is complete.
-    package func finish() throws(StoreError) { try FileAccess.remove(path) }
+    package func finish() throws(StoreError) {
+        try asStore { () throws(FileError) in try files.removeDurably(path) }
+    }
 
     /// The creation failed: deletes what it made.
-    package func undo() { Self.undo(path) }
+    package func undo() { Self.undo(path, files) }
 
     /// Finishes or undoes what an earlier roostd left: a machine whose configuration is there is complete.
     ///
+    /// Temporary files of writers that were cut off go too. Nobody else may use the directory meanwhile.
     /// Returns the identifiers of the machines whose creation was undone.
-    package static func recover(in directory: StateDirectory) throws(StoreError) -> [GUID] {
+    package static func recover(
+        in directory: StateDirectory,
+        files: any FileSystem = FileAccess.system
+    ) throws(StoreError) -> [GUID] {
+        for folder in [directory.virtualMachines, directory.copies, directory.root] {
+            try asStore { () throws(FileError) in try files.removeLeftovers(in: folder) }
+        }
         var undone: [GUID] = []
-        for name in try FileAccess.names(in: directory.virtualMachines) where name.hasSuffix(".creating") {
+        let names = try asStore { () throws(FileError) in try files.names(in: directory.virtualMachines) }
+        for name in names where name.hasSuffix(".creating") {
             guard let id = GUID(name.dropLast(".creating".count)) else { continue }
             let journal = directory.creationJournal(id)
-            if access(directory.configuration(id, .vmcx), F_OK) == 0 {
-                try FileAccess.remove(journal)
+            // Its format is not known here: a configuration of any makes the machine complete.
+            if [.vmcx, .xml].contains(where: { files.exists(directory.configuration(id, $0)) }) {
+                try asStore { () throws(FileError) in try files.removeDurably(journal) }
             } else {
-                undo(journal)
+                undo(journal, files)
                 undone.append(id)
             }
         }
         return undone
     }
 
-    private static func undo(_ journal: String) {
+    private static func undo(_ journal: String, _ files: any FileSystem) {
         // Best effort: what cannot be deleted now is tried again at the next start, as the journal stays then.
-        guard let bytes = try? FileAccess.read(journal, limit: 1 << 20) else { return }
+        guard let bytes = try? files.contents(of: journal, limit: 1 << 20) else { return }
         let paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         var isComplete = true
-        for path in paths.reversed() {
-            if unlink(path) == 0 || rmdir(path) == 0 {
-                _ = try? FileAccess.syncFolder(of: path)
-            } else if ![ENOENT, ENOTEMPTY, ENOTDIR].contains(errno) {
-                // ENOTEMPTY: a folder that somebody else uses by now stays.
+        for path in paths.reversed() where files.exists(path) {
+            do {
+                if files.isFolder(path) {
+                    // A folder that somebody else uses by now stays.
+                    do { try files.removeFolder(path) } catch  where error.code == .exists { continue }
+                } else {
+                    try files.remove(path)
+                }
+                try files.syncFolder(parentFolder(of: path))
+            } catch {
                 isComplete = false
             }
         }
-        if isComplete { unlink(journal) }
+        if isComplete { _ = try? files.removeDurably(journal) }
     }
 }

@@ -44,7 +44,7 @@ package struct RunRecord: Sendable, Hashable {
 
     private static let root = "configuration/roost/run"
 
-    private init?(tree: KeyNode) {
+    init?(tree: KeyNode) {
         guard let node = tree.descendant(Self.root), case .string(let text)? = node["phase"]?.value,
             let phase = Phase(rawValue: text)
         else { return nil }
@@ -69,7 +69,7 @@ package struct RunRecord: Sendable, Hashable {
         isStartPending = node["start_pending"]?.value == .bool(true)
     }
 
-    private func store(in tree: inout KeyNode) {
+    func store(in tree: inout KeyNode) {
         let values: [(String, KeyValue)] = [
             ("phase", .string(phase.rawValue)), ("process_id", .int(Int64(processID))),
             ("start_ticks", .int(Int64(clamping: startTicks))), ("boot_id", .string(bootID)),
@@ -80,53 +80,5 @@ package struct RunRecord: Sendable, Hashable {
             ("start_pending", .bool(isStartPending)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
-    }
-
-    /// Reads the record of a machine; nil when it never started.
-    ///
-    /// - Throws: `StoreError` `.corrupt` when the file is damaged.
-    package static func load(_ path: String) throws(StoreError) -> RunRecord? {
-        let bytes: [UInt8]
-        do throws(StoreError) {
-            bytes = try FileAccess.read(path)
-        } catch  where error.code == .notFound {
-            return nil
-        }
-        do throws(StorageError) {
-            return RunRecord(tree: try StorageFile(parsing: bytes).tree)
-        } catch {
-            throw StoreError(.corrupt, "cannot read \(path)", cause: error.message)
-        }
-    }
-
-    /// Writes the record, durably; a damaged file is kept beside it as `.vmrs.damaged`.
-    package func save(_ path: String, version: Int) throws(StoreError) {
-        let existing: [UInt8]?
-        do throws(StoreError) {
-            existing = try FileAccess.read(path)
-        } catch  where error.code == .notFound {
-            existing = nil
-        }
-        if let existing {
-            if let actions = try? changes(to: existing) { return try FileAccess.perform(actions, on: path) }
-            try FileAccess.move(path, to: "\(path).damaged")
-        }
-        var tree = KeyNode("")
-        tree.set("configuration/properties/version", .int(Int64(version)))
-        store(in: &tree)
-        let bytes: [UInt8]
-        do throws(StorageError) {
-            bytes = try StorageFile.create(tree: tree).bytes
-        } catch {
-            throw StoreError(.failed, "cannot make \(path)", cause: error.message)
-        }
-        try FileAccess.write(bytes, to: path)
-    }
-
-    private func changes(to bytes: [UInt8]) throws(StorageError) -> [StorageAction] {
-        var file = try StorageFile(parsing: bytes)
-        var tree = file.tree
-        store(in: &tree)
-        return try file.commit(tree)
     }
 }

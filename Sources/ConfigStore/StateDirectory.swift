@@ -13,6 +13,7 @@ package import VMConfiguration
 ///                          <GUID>.vmgs                UEFI variables
 ///                          <GUID>.seed.iso            cloud-init seed
 ///                          <GUID>.creating            what to undo when a creation was cut off
+/// <state>/Configuration Copies/<file>.copy            second copies of configurations and run records
 /// <state>/Snapshots/                                  checkpoints
 /// <state>/Virtual Hard Disks/<VM name>/               disks
 /// <state>/host.vmcx                                   switches, the host's last start
@@ -21,7 +22,14 @@ package import VMConfiguration
 package struct StateDirectory: Sendable, Hashable {
     package var root: String
 
-    package init(_ root: String) { self.root = root }
+    /// The folder of the second copies; one on another disk survives the loss of this one.
+    package var copies: String
+
+    /// The state directory at `root`, with its second copies in a folder of its own or in `copies`.
+    package init(_ root: String, copies: String? = nil) {
+        self.root = root
+        self.copies = copies ?? "\(root)/Configuration Copies"
+    }
 
     package var virtualMachines: String { "\(root)/Virtual Machines" }
     package var snapshots: String { "\(root)/Snapshots" }
@@ -33,6 +41,11 @@ package struct StateDirectory: Sendable, Hashable {
     /// The path of a machine's configuration.
     package func configuration(_ id: GUID, _ format: ConfigurationVersion.FileFormat) -> String {
         "\(virtualMachines)/\(id.uppercased).\(format.fileExtension)"
+    }
+
+    /// The path of a file's second copy.
+    package func copy(of path: String) -> String {
+        "\(copies)/\(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]).copy"
     }
 
     /// The path of a machine's run record.
@@ -52,6 +65,7 @@ package struct StateDirectory: Sendable, Hashable {
         for folder in [root, virtualMachines, snapshots, disks, cache] {
             try FileAccess.makeFolder(folder, mode: 0o711)
         }
+        try FileAccess.makeFolder(copies, mode: 0o700)
     }
 
     /// Takes the folder for this process until the returned descriptor is closed.

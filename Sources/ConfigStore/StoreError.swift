@@ -1,3 +1,5 @@
+import DurableFiles
+
 /// A failure to read or write what the store keeps.
 package struct StoreError: Error, Sendable, CustomStringConvertible {
     /// The kind of a failure.
@@ -16,6 +18,8 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
         case noSpace
         /// Another roostd uses the folder.
         case busy
+        /// A sync failed: what is on stable storage is unknown.
+        case notDurable
         /// The kernel reported any other error.
         case failed
     }
@@ -33,4 +37,21 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
     }
 
     package var description: String { cause.map { "\(message): \($0)" } ?? message }
+}
+
+extension StoreError {
+    /// The error of a file as one of the store.
+    init(_ error: FileError) {
+        let code: Code =
+            switch error.code {
+            case .notFound: .notFound
+            case .exists: .exists
+            case .permissionDenied: .permissionDenied
+            case .noSpace: .noSpace
+            case .unreadable, .unusable: .corrupt
+            case .notDurable: .notDurable
+            case .failed: .failed
+            }
+        self.init(code, error.message, cause: error.cause)
+    }
 }

@@ -46,17 +46,18 @@ extension APIError {
         case .permissionDenied: .permissionDenied
         case .noSpace: .insufficientResources
         case .busy: .busy
-        case .failed: .internal
+        case .notDurable, .failed: .internal
         }
     }
 
     private static func code(_ code: ConfigurationError.Code) -> Code {
         switch code {
-        case .notAConfiguration: .corrupt
+        case .notAConfiguration, .malformedFile: .corrupt
         case .unknownVersion, .unsupportedByVersion: .unsupported
         case .notFound: .notFound
         case .alreadyInUse: .exists
         case .invalidValue, .outOfBounds, .invalidName, .limitReached: .invalidArgument
+        case .lossyConversion: .internal
         }
     }
 }

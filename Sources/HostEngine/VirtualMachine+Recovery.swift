@@ -24,9 +24,9 @@ extension VirtualMachine {
     /// Finds out what became of the machine while no roostd ran, and takes its QEMU over when there is one.
     ///
     package func recover() async -> Recovery {
-        let path = host.directory.runRecord(id)
+        let (store, id) = (host.store, id)
         do {
-            guard let stored = try await onDisk({ try RunRecord.load(path) }) else {
+            guard let stored = try await onDisk({ try store.runRecord(of: id) }) else {
                 updateRoster()
                 return .settled
             }

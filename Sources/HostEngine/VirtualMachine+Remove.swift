@@ -33,7 +33,7 @@ extension VirtualMachine {
             path.hasPrefix(root) && !path.split(separator: "/").contains("..")
         }
         let deleted = disks ? own.filter { !shared.contains($0) } : []
-        let (directory, id, path) = (host.directory, id, path)
+        let (store, directory, id, path) = (host.store, host.directory, id, path)
         do {
             try await onDisk {
                 for disk in deleted {
@@ -41,9 +41,8 @@ extension VirtualMachine {
                     // Stays when something else lies in it.
                     rmdir(FileAccess.folder(of: disk))
                 }
-                for file in [directory.seed(id), directory.guestState(id), directory.runRecord(id), path] {
-                    try FileAccess.remove(file)
-                }
+                for file in [directory.seed(id), directory.guestState(id)] { try FileAccess.remove(file) }
+                for file in [directory.runRecord(id), path] { try store.remove(path: file) }
             }
         } catch {
             isRemoved = false
@@ -61,11 +60,11 @@ extension VirtualMachine {
             throw APIError(.invalidState, "cannot remove \(name): its guest still runs; turn it off first")
         }
         isRemoved = true
-        let path = path
+        let (store, path) = (host.store, path)
         // With the time in its name no earlier one is replaced.
         let kept = "\(path).removed-\(secondsSinceEpoch())"
         do {
-            try await onDisk { try FileAccess.move(path, to: kept) }
+            try await onDisk { try store.setAside(path: path, as: kept) }
         } catch {
             isRemoved = false
             throw error

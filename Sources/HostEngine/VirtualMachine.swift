@@ -362,11 +362,11 @@ package actor VirtualMachine {
     private func enqueue(_ next: RunRecord) -> Task<Void, any Error> {
         record = next
         let previous = lastRecordWrite
-        let path = host.directory.runRecord(id)
+        let (store, id) = (host.store, id)
         let version = Int(summary?.version.rawValue ?? 0)
         let write = Task {
             await previous?.value
-            try await onDisk { try next.save(path, version: version) }
+            try await onDisk { try store.save(next, of: id, version: version) }
         }
         lastRecordWrite = Task {
             do {

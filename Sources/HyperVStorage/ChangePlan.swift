@@ -157,6 +157,7 @@ struct ChangePlan {
     /// The bytes of a key's entry without what follows its data; nil when the file has it just so.
     private func encodedIfChanged(_ item: Change.Item, _ view: ImageView, _ layout: Layout) -> [UInt8]? {
         let stored = item.entry.map { layout.entries[$0] }
+        if let stored, isUnchanged(item, stored, view) { return nil }
         var writer = ByteWriter(capacity: item.size)
         let keepsPointer = item.keepsData && stored?.pointsToFileObject == true
         let flags = item.node.flags & ~KeyEntry.inFileObject
@@ -192,6 +193,25 @@ struct ChangePlan {
         // A new entry starts with clean slack; one that is rewritten in place keeps its old tail, as Hyper-V does.
         if stored?.place != item.place { writer.pad(to: item.size) }
         return writer.bytes
+    }
+
+    /// Whether an entry can be seen to stay as it is without making its bytes.
+    private func isUnchanged(_ item: Change.Item, _ stored: KeyEntry, _ view: ImageView) -> Bool {
+        guard stored.place == item.place, stored.sequence == item.sequence,
+            stored.flags & ~KeyEntry.inFileObject == item.node.flags & ~KeyEntry.inFileObject
+        else { return false }
+        if stored.isNode {
+            guard item.node.value == .node, stored.nextSequence(view) == item.next,
+                stored.name(view).hasSameBytes(as: item.node.name)
+            else { return false }
+        } else {
+            // The name is the same, too, where the data stay.
+            guard item.keepsData else { return false }
+        }
+        if item.parent == 0 { return stored.parentTable == 0 }
+        let parent = change.items[item.parent].place
+        return stored.parentTable == keys.tables[parent.table].index
+            && stored.parentOffset == UInt32(clamping: parent.offset)
     }
 
     private func writeData(of item: Change.Item, _ stored: KeyEntry?, _ view: ImageView, to writer: inout ByteWriter) {

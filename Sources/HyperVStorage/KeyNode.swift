@@ -47,7 +47,10 @@ public enum KeyValue: Hashable, Sendable {
 
 extension String {
     /// Whether two texts are the same UTF-8; `==` also takes canonically equivalent ones for equal.
-    package func hasSameBytes(as other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
+    package func hasSameBytes(as other: some StringProtocol) -> Bool {
+        // Most differ in length, and that is known at once.
+        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+    }
 
     fileprivate func hashBytes(into hasher: inout Hasher) {
         for byte in utf8 { hasher.combine(byte) }

@@ -88,6 +88,23 @@ extension Layout {
         return root
     }
 
+    /// The keys whose parent is not there, each with what is below it.
+    func orphans(_ view: ImageView, _ hierarchy: Hierarchy, _ diagnosis: inout Diagnosis) throws(StorageError)
+        -> [KeyNode]
+    {
+        var found: [KeyNode] = []
+        for index in entries.indices where hierarchy.parents[index] == -2 {
+            let entry = entries[index]
+            var node = KeyNode(entry.name(view), entry.value(view), flags: entry.flags & ~KeyEntry.inFileObject)
+            var reached = 0
+            if entry.isNode {
+                node.children = try nodes(view, hierarchy, below: index, depth: 1, &reached, &diagnosis)
+            }
+            found.append(node)
+        }
+        return found
+    }
+
     private func nodes(
         _ view: ImageView,
         _ hierarchy: Hierarchy,

@@ -34,6 +34,39 @@ struct Layout {
         }
     }
 
+    /// Reads what can be read behind the headers, key tables that no sound row names included.
+    init(salvaging view: ImageView, _ diagnosis: inout Diagnosis) throws(StorageError) {
+        objectTables = try ObjectTable.chain(view, &diagnosis)
+        for table in objectTables {
+            for object in table.entries where object.type == ObjectEntry.Kind.fileObject {
+                fileObjects[object.offset] = object
+            }
+        }
+        try readKeyTableHeaders(view, &diagnosis)
+        findKeyTables(view)
+        for position in tables.indices {
+            let start = entries.count
+            free.append([])
+            try readEntries(view, of: position, &diagnosis, resuming: true)
+            entryRanges.append(start..<entries.count)
+        }
+    }
+
+    /// Adds the key tables that can be recognized and whose index is missing.
+    private mutating func findKeyTables(_ view: ImageView) {
+        var known = Set(tables.map(\.index))
+        var ignored = Diagnosis(collects: true)
+        for offset in stride(from: ObjectTable.firstOffset + 0x1000, to: view.count - 0xFFF, by: 0x1000) {
+            guard view.load(offset, as: UInt16.self) == KeyTable.signature else { continue }
+            let area = ObjectEntry(ObjectEntry.Kind.keyTable, offset..<offset + 0x1000)
+            guard let table = (try? KeyTable(view, area, &ignored)) ?? nil, known.insert(table.index).inserted else {
+                continue
+            }
+            tables.append(table)
+        }
+        tables.sort { $0.index < $1.index }
+    }
+
     /// A layout without a key.
     init(objectTables: [ObjectTable]) { self.objectTables = objectTables }
 
@@ -98,12 +131,21 @@ struct Layout {
     private mutating func readEntries(
         _ view: ImageView,
         of position: Int,
-        _ diagnosis: inout Diagnosis
+        _ diagnosis: inout Diagnosis,
+        resuming: Bool = false
     ) throws(StorageError) {
         let table = tables[position]
         var offset = KeyTable.headerSize
         while offset < table.size {
             let start = table.offset + offset
+            if resuming, !isEntry(view, at: start, end: table.offset + table.size) {
+                try diagnosis.fail(StorageError(.corrupt, .keyEntry, at: start, "the entry cannot be read"))
+                repeat {
+                    offset += 1
+                } while offset < table.size
+                    && !isEntry(view, at: table.offset + offset, end: table.offset + table.size)
+                continue
+            }
             guard table.size - offset >= KeyEntry.headerSize else {
                 return try diagnosis.fail(
                     StorageError(.corrupt, .keyEntry, at: start, "\(table.size - offset) bytes are no entry")
@@ -205,6 +247,18 @@ struct Layout {
             )
         }
         diagnosis.note(.notice, .keyEntry, at: start, "the filler of a free entry is not uniform")
+    }
+
+    /// Whether the bytes at `start` are a key entry with a right checksum, or a free entry.
+    private mutating func isEntry(_ view: ImageView, at start: Int, end: Int) -> Bool {
+        guard end - start >= KeyEntry.headerSize else { return false }
+        if view.byte(start) == KeyEntry.Kind.free {
+            let size = Int(view.load(start + 2, as: UInt32.self))
+            return size >= KeyEntry.headerSize && size <= end - start && view.byte(start + 1) == 0
+                && view.load(start + 6, as: UInt16.self) == 0 && view.load(start + 8, as: UInt64.self) == 0
+                && view.byte(start + 20) == 0 && (start + size == end || view.byte(start + size) <= KeyEntry.Kind.node)
+        }
+        return hidesKey(view, at: start, end: end)
     }
 
     /// Whether the bytes at `start` are a key entry with a right checksum, or the search has become too long.

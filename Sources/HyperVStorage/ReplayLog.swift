@@ -13,9 +13,15 @@ internal import RoostPrimitives
 /// | 18 | 8 | change tracking buffer offset |
 /// | 26 | 4 | its size |
 /// | 30 | 4 | its used bytes |
+///
+/// While a transaction of Roost's stands in the log, the buffer's offset is ``sealMark`` and its used bytes are the
+/// checksum of all counted entries: the log can then be written as a whole with one sync, because a header beside
+/// entries that are not its own is found.
 struct LogHeader: Hashable {
     static let signature: UInt32 = 0x0111_0003
     static let size = 34
+    /// `RoostLog` in ASCII.
+    static let sealMark: UInt64 = 0x676F_4C74_736F_6F52
 
     var count: UInt32 = 0
     var reserved: UInt8 = 0
@@ -30,6 +36,27 @@ struct LogHeader: Hashable {
 
     /// How many entries fit into a header area.
     static func capacity(headerSize: Int) -> Int { (headerSize - size) / LogEntry.size }
+
+    /// Whether the entries are covered by a checksum in this header.
+    var isSealed: Bool { tracking == 0 && trackingOffset == Self.sealMark }
+
+    /// This header with `count` entries, sealed with the checksum of their bytes.
+    func sealed(count: Int, entries: [UInt8]) -> LogHeader {
+        var header = self
+        header.count = UInt32(clamping: count)
+        header.trackingOffset = Self.sealMark
+        header.trackingSize = 0
+        header.trackingUsed = CRC32.checksum(entries)
+        return header
+    }
+
+    /// This header without entries, as a file at rest has it.
+    func emptied() -> LogHeader {
+        var header = self
+        header.count = 0
+        if isSealed { (header.trackingOffset, header.trackingSize, header.trackingUsed) = (0, 0, 0) }
+        return header
+    }
 
     /// The 34 bytes, checksum included.
     func encoded() -> [UInt8] {
@@ -159,11 +186,26 @@ enum LogState {
         guard log.count <= fitting else {
             throw StorageError(.corrupt, .logHeader, at: base, "\(log.count) entries where \(fitting) fit")
         }
+        try checkSeal(view, log, at: base)
         var writes: [StorageAction] = []
         for index in 0..<Int(log.count) {
             writes.append(try write(view, header, at: base + LogHeader.size + index * LogEntry.size))
         }
         return writes
+    }
+
+    /// Checks that the entries are those that the header was written with.
+    private static func checkSeal(_ view: ImageView, _ log: LogHeader, at base: Int) throws(StorageError) {
+        guard log.isSealed else { return }
+        let size = Int(log.count) * LogEntry.size
+        guard view.holds(base + LogHeader.size, size) else {
+            throw StorageError(.truncated, .logEntry, at: base, "the file ends at \(view.count)")
+        }
+        var crc = CRC32()
+        crc.update(buffer: view.slice(base + LogHeader.size, size))
+        guard crc.value == log.trackingUsed else {
+            throw StorageError(.corrupt, .logEntry, at: base, "the entries are not those of the header")
+        }
     }
 
     private static func write(_ view: ImageView, _ header: FileHeader, at offset: Int) throws(StorageError)

@@ -6,8 +6,10 @@ extension StorageFile {
     /// Only what differs from ``tree`` is written: values in place where they fit, everything else into free space or
     /// new tables. All changes to areas that the stored state uses go through the replay log, and areas that it does
     /// not use are written and synced before, so that a crash at any point leaves the old tree or the new one: the
-    /// new one as soon as the sync behind the log header with the number of entries is done. The root's name and flags
-    /// are not stored and do not count. Afterwards ``tree`` tells where each key is stored now.
+    /// new one as soon as the last sync of the actions is done. The writes behind that sync put the change in its
+    /// place; they need no sync of their own, because the log stays in force until the next commit or ``settle()``,
+    /// which begin with one. The root's name and flags are not stored and do not count. Afterwards ``tree`` tells
+    /// where each key is stored now.
     ///
     /// An unchanged tree gives no actions. When an action fails, the value and the file no longer agree: drop the
     /// value and open the file again.
@@ -37,7 +39,7 @@ extension StorageFile {
             return (plan, layout.objectTables)
         }
         var next = self
-        let actions = next.takeRecoveryActions() + (try next.carryOut(plan, before))
+        let actions = next.takeRecoveryForCommit() + (try next.carryOut(plan, before))
         StorageAction.apply(actions, to: &next.image)
         // Nothing leaves here that does not read back as the tree that was asked for.
         var diagnosis = Diagnosis(collects: false)
@@ -46,6 +48,24 @@ extension StorageFile {
             throw StorageError(.corrupt, .tree, at: nil, "the written keys would read back differently")
         }
         self = next
+        return actions
+    }
+
+    /// Whether the log is empty and every change stands in its place: the state of a file at rest.
+    public var isSettled: Bool { !isLogInForce && pendingRecovery.isEmpty }
+
+    /// Empties the log of the last commit, as a file at rest has it; returns the writes and syncs that do so.
+    ///
+    /// Nothing depends on it but other programs, which may not know how to complete a transaction. Safe to interrupt
+    /// anywhere. A settled file gives no actions.
+    public mutating func settle() -> [StorageAction] {
+        var actions = takeRecoveryActions()
+        guard isLogInForce else { return actions }
+        isLogInForce = false
+        actions += [.sync, .write(offset: headers.current.logOffset, bytes: log.encoded())]
+        // As Hyper-V does: the copies take turns, in pairs.
+        for copy in headers.advance() { actions += copy + [.sync] }
+        StorageAction.apply(actions, to: &image)
         return actions
     }
 
@@ -65,14 +85,10 @@ extension StorageFile {
             writes = Transaction(finished, before)
         }
         actions += finished.newAreas.map { .write(offset: UInt64($0.offset), bytes: $0.bytes) }
-        actions += writes.logged(at: headers.current)
-        actions.append(.sync)
-        log.count = UInt32(clamping: writes.count)
-        actions += [.write(offset: headers.current.logOffset, bytes: log.encoded()), .sync]
-        actions += writes.destinations + [.sync]
-        log.count = 0
-        actions.append(.write(offset: headers.current.logOffset, bytes: log.encoded()))
-        for copy in headers.advance() { actions += copy + [.sync] }
+        // The log's last transaction must stand in its place before the log is written again.
+        if isLogInForce || !finished.newAreas.isEmpty { actions.append(.sync) }
+        actions += writes.logged(log, at: headers.current) + [.sync] + writes.destinations
+        isLogInForce = true
         return actions
     }
 
@@ -100,6 +116,8 @@ extension StorageFile {
         bytes.append(contentsOf: repeatElement(0, count: area.count - bytes.count))
         var actions: [StorageAction] = [.write(offset: UInt64(area.lowerBound), bytes: bytes), .sync]
         for copy in headers.advance() { actions += copy + [.sync] }
+        // The first sync was one for the old log's last transaction too.
+        isLogInForce = false
         return actions
     }
 }
@@ -141,8 +159,8 @@ private struct Transaction {
         }
     }
 
-    /// The payloads, one behind the other, and the entries that describe them.
-    func logged(at header: FileHeader) -> [StorageAction] {
+    /// The log with these writes: the payloads, one behind the other, and the sealed header with its entries.
+    func logged(_ log: LogHeader, at header: FileHeader) -> [StorageAction] {
         var entries: [UInt8] = []
         var payload: [UInt8] = []
         for (offset, bytes) in writes {
@@ -157,7 +175,7 @@ private struct Transaction {
         }
         return [
             .write(offset: header.logOffset + UInt64(header.logHeaderSize), bytes: payload),
-            .write(offset: header.logOffset + UInt64(LogHeader.size), bytes: entries),
+            .write(offset: header.logOffset, bytes: log.sealed(count: count, entries: entries).encoded() + entries),
         ]
     }
 }

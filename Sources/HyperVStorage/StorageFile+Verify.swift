@@ -33,6 +33,9 @@ extension StorageFile {
         case .discarded(let reason):
             diagnosis.note(.warning, .logHeader, at: offset, "its contents are discarded: \(reason)")
         }
+        if recovery.header == nil, let problem = headerProblems().first {
+            diagnosis.note(.warning, .fileHeader, at: 0, problem)
+        }
         if let header = recovery.header {
             diagnosis.note(
                 .warning,

@@ -16,8 +16,12 @@ public struct StorageFile: Sendable {
     var headers: FileHeaders
     /// The replay log's header, with no entries.
     var log: LogHeader
+    /// Whether the log holds a transaction whose destinations have been written and not synced.
+    var isLogInForce = false
     /// Actions of recovery that nobody has fetched yet.
     private(set) var pendingRecovery: [StorageAction]
+    /// What is left of ``pendingRecovery`` when a commit follows at once; nil when nothing can be left out.
+    private var shortRecovery: [StorageAction]?
 
     /// Reads a file: headers, replay log, object tables, key tables, keys.
     ///
@@ -39,8 +43,9 @@ public struct StorageFile: Sendable {
         headers = try withView(bytes) { (view) throws(StorageError) in try FileHeaders(view) }
         log = LogHeader(headerSize: Int(headers.current.logHeaderSize))
         let recovered = try Self.recover(&image, &headers, &log)
-        recovery = recovered
-        pendingRecovery = recovered.actions
+        recovery = recovered.report
+        pendingRecovery = recovered.report.actions
+        shortRecovery = recovered.short
         tree = KeyNode("")
         (_, tree) = try Self.keys(image, &diagnosis)
     }
@@ -50,8 +55,16 @@ public struct StorageFile: Sendable {
 
     /// The actions that complete recovery, once; a commit puts them in front of its own when nobody has asked before.
     public mutating func takeRecoveryActions() -> [StorageAction] {
-        defer { pendingRecovery = [] }
+        defer { (pendingRecovery, shortRecovery) = ([], nil) }
         return pendingRecovery
+    }
+
+    /// The actions of recovery for a commit, which may leave the log in force until it writes the next one.
+    mutating func takeRecoveryForCommit() -> [StorageAction] {
+        guard let short = shortRecovery else { return takeRecoveryActions() }
+        (pendingRecovery, shortRecovery) = ([], nil)
+        isLogInForce = true
+        return short
     }
 
     /// Reads everything behind the headers and the replay log.
@@ -70,36 +83,46 @@ public struct StorageFile: Sendable {
 
     // MARK: - Recovery
 
+    /// What opening found, and the shorter form of its actions for a commit that follows at once.
+    private struct Recovered {
+        var report = RecoveryReport()
+        var short: [StorageAction]?
+    }
+
     /// Completes or discards the replay log, and puts right a header copy that cannot be used.
     private static func recover(
         _ image: inout [UInt8],
         _ headers: inout FileHeaders,
         _ log: inout LogHeader
-    ) throws(StorageError) -> RecoveryReport {
-        var report = RecoveryReport()
+    ) throws(StorageError) -> Recovered {
+        var recovered = Recovered()
         let header = headers.current
         switch try withView(image, { (view) throws(StorageError) in try LogState(view, header) }) {
         case .clean(let found):
             log = found
         case .committed(let found, let writes):
             log = found
-            report.log = .replayed(writes: writes.count)
+            recovered.report.log = .replayed(writes: writes.count)
             // The log stays valid until its writes are on the disk, so a crash in between repeats them.
-            report.actions = writes + [.sync]
+            recovered.report.actions = writes + [.sync]
+            // Only a sealed log may be overwritten by the next one: a part of that beside a part of this is found.
+            if found.isSealed { recovered.short = writes }
         case .bad(let found, let error):
             log = found ?? log
-            report.log = .discarded(reason: error.message)
+            recovered.report.log = .discarded(reason: error.message)
         }
-        if report.log != .clean {
-            log.count = 0
-            report.actions += [.write(offset: header.logOffset, bytes: log.encoded()), .sync]
+        log = log.emptied()
+        if recovered.report.log != .clean {
+            recovered.report.actions += [.write(offset: header.logOffset, bytes: log.encoded()), .sync]
         }
         if let defect = headers.defect {
-            report.header = RecoveryReport.Header(copy: 1 - headers.copy, reason: defect)
-            report.actions += headers.advanceOther() + [.sync]
+            recovered.report.header = RecoveryReport.Header(copy: 1 - headers.copy, reason: defect)
+            let repair = headers.advanceOther()
+            recovered.report.actions += repair + [.sync]
+            if let short = recovered.short { recovered.short = short + repair }
             headers.defect = nil
         }
-        StorageAction.apply(report.actions, to: &image)
-        return report
+        StorageAction.apply(recovered.report.actions, to: &image)
+        return recovered
     }
 }

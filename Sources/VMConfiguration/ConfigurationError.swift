@@ -4,6 +4,8 @@ public struct ConfigurationError: Error, Sendable {
     public enum Code: String, Hashable, Sendable {
         /// The key tree is not a virtual machine's configuration, or a key without which there is none is missing.
         case notAConfiguration
+        /// The text is not the XML of a configuration; the message names line and column.
+        case malformedFile
         /// A key has a type or a value that it cannot have.
         case invalidValue
         /// The configuration version is none that this release knows.
@@ -20,6 +22,8 @@ public struct ConfigurationError: Error, Sendable {
         case alreadyInUse
         /// The virtual machine has no place for another drive, controller or adapter.
         case limitReached
+        /// An upgrade would lose a key: a fault of this release, found before anything was stored.
+        case lossyConversion
     }
 
     /// The kind of failure.

@@ -93,16 +93,3 @@ extension VirtualMachineConfiguration {
         roost.creationHost = machine.creationHost
     }
 }
-
-extension KeyNode {
-    /// Puts the children of every node in ordinal order of their names, as version 5.0 has them; those that share a
-    /// name keep their order.
-    fileprivate mutating func sortChildren() {
-        for index in children.indices { children[index].sortChildren() }
-        let sorted = children.enumerated().sorted { left, right in
-            let (first, second) = (left.element.name.utf8, right.element.name.utf8)
-            return first.elementsEqual(second) ? left.offset < right.offset : first.lexicographicallyPrecedes(second)
-        }
-        children = sorted.map(\.element)
-    }
-}

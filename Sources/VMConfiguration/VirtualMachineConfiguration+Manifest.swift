@@ -71,12 +71,16 @@ extension VirtualMachineConfiguration {
     private mutating func updateManifest(_ change: (inout KeyNode) -> Void) {
         guard let index = root.children.firstIndex(where: { $0.name == "manifest" }) else { return }
         change(&root.children[index])
+        Self.numberRows(&root.children[index])
+    }
+
+    /// Numbers the rows of a manifest without gaps and stores their count.
+    static func numberRows(_ manifest: inout KeyNode) {
         var count = 0
-        for row in root.children[index].children.indices where root.children[index].children[row].name.hasPrefix("vdev")
-        {
+        for row in manifest.children.indices where manifest.children[row].name.hasPrefix("vdev") {
             count += 1
-            root.children[index].children[row].name = Self.manifestRowName(count)
+            manifest.children[row].name = manifestRowName(count)
         }
-        root.children[index][ConfigurationKey<Int>("size", absent: 0)] = count
+        manifest[ConfigurationKey<Int>("size", absent: 0)] = count
     }
 }

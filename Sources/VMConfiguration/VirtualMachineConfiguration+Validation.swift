@@ -12,6 +12,8 @@ enum Limits {
     static let bootDevices = 512
     static let secureBootCertificates = 16
     static let secureBootCertificateBytes = 65_536
+    static let uefiVariables = 1024
+    static let uefiVariableBytes = 65_536
 }
 
 extension ConfigurationVersion {
@@ -23,7 +25,8 @@ extension ConfigurationVersion {
 }
 
 extension VirtualMachineConfiguration {
-    /// Checks everything that a user can set: the name, bounds, and features that the version does not have.
+    /// Checks everything that a user can set: the name, bounds, features that the version does not have, and for
+    /// version 5.0 whether its file can hold every text.
     ///
     /// - Throws: ``ConfigurationError`` with the code `invalidName`, `outOfBounds`, `invalidValue` or
     ///   `unsupportedByVersion`, naming the setting, its value and what is allowed.
@@ -34,6 +37,7 @@ extension VirtualMachineConfiguration {
         try checkProcessors()
         try checkFeatures()
         try checkCertificates()
+        if version.fileFormat == .xml { _ = try ConfigurationXML.serialize(root) }
     }
 
     /// Checks a name: 1 to 100 characters in at most 255 bytes of UTF-8, no control characters, no `/`, no white space

@@ -63,26 +63,35 @@ import VMConfiguration
 
         for bytes in [[], Array("not a configuration".utf8), Array(good.prefix(good.count / 2))] {
             try FileAccess.write(bytes, to: path)
+            try FileAccess.remove(directory.copy(of: path))
             #expect(reason(configuration.id, path)?.code == .corrupt)
             #expect(throws: StoreError.self) { try store.update(id: configuration.id, path: path) { $0.notes = "x" } }
             #expect(try FileAccess.read(path) == bytes)
         }
     }
 
-    @Test func xmlIsListedAsBrokenAndHidesNoOther() throws {
+    @Test func damagedXMLIsListedAsBrokenAndHidesNoOther() throws {
         let (_, path) = try make()
         let id = GUID.random()
         let xml = directory.configuration(id, .xml)
-        try FileAccess.write(Array("<configuration/>".utf8), to: xml)
+        try FileAccess.write(Array("<configuration".utf8), to: xml)
         try FileAccess.write([1], to: "\(directory.virtualMachines)/readme.vmcx")
         #expect(Set(try store.list().map(\.path)) == [path, xml])
-        #expect(reason(id, xml)?.code == .unsupported)
+        #expect(reason(id, xml)?.code == .corrupt)
     }
 }
 
 @Suite struct RunRecordTests {
     private let folder = TemporaryFolder()
-    private var path: String { "\(folder.path)/a.vmrs" }
+    private let directory: StateDirectory
+    private let store: ConfigurationStore
+    private let id = GUID.random()
+    private var path: String { directory.runRecord(id) }
+
+    init() throws {
+        directory = try makeDirectory(folder)
+        store = ConfigurationStore(directory: directory, supportedVersions: [.v8_0])
+    }
 
     private var record: RunRecord {
         var record = RunRecord(phase: .running)
@@ -96,14 +105,14 @@ import VMConfiguration
     }
 
     @Test func recordIsReadAsItWasWritten() throws {
-        #expect(try RunRecord.load(path) == nil)
-        try record.save(path, version: 0x800)
-        #expect(try RunRecord.load(path) == record)
+        #expect(try store.runRecord(of: id) == nil)
+        try store.save(record, of: id, version: 0x800)
+        #expect(try store.runRecord(of: id) == record)
         var next = record
         next.phase = .crashed
         next.reason = "QEMU ended with signal 9"
-        try next.save(path, version: 0x800)
-        #expect(try RunRecord.load(path) == next)
+        try store.save(next, of: id, version: 0x800)
+        #expect(try store.runRecord(of: id) == next)
     }
 
     @Test func otherKeysOfTheFileStay() throws {
@@ -111,19 +120,34 @@ import VMConfiguration
         tree.set("configuration/properties/version", .int(0x800))
         tree.set("configuration/savedstate/memory", .int(12))
         try FileAccess.write(try StorageFile.create(tree: tree).bytes, to: path)
-        #expect(try RunRecord.load(path) == nil)
-        try record.save(path, version: 0x800)
+        #expect(try store.runRecord(of: id) == nil)
+        try store.save(record, of: id, version: 0x800)
         let after = try StorageFile(parsing: try FileAccess.read(path)).tree
         #expect(after.descendant("configuration/savedstate/memory")?.value == .int(12))
     }
 
-    @Test func damagedFileIsReportedAndKeptBesideTheNewOne() throws {
+    @Test func recordComesBackFromItsCopyWhenTheFileIsDamagedOrMissing() throws {
+        try store.save(record, of: id, version: 0x800)
         let damage = Array("half a file".utf8)
         try FileAccess.write(damage, to: path)
-        #expect(throws: StoreError.self) { _ = try RunRecord.load(path) }
-        try record.save(path, version: 0x800)
-        #expect(try RunRecord.load(path) == record)
-        #expect(try FileAccess.read("\(path).damaged") == damage)
+        #expect(try store.runRecord(of: id) == record)
+        #expect(try FileAccess.read("\(path).damaged-1") == damage)
+        try FileAccess.remove(path)
+        #expect(try store.runRecord(of: id) == record)
+        try store.remove(path: path)
+        #expect(try store.runRecord(of: id) == nil)
+    }
+
+    @Test func recordDamagedInBothIsReportedAndEachIsKeptBesideTheNewOne() throws {
+        for round in 1...2 {
+            let damage = Array("half a file \(round)".utf8)
+            try FileAccess.write(damage, to: path)
+            try FileAccess.write(damage, to: directory.copy(of: path))
+            #expect(throws: StoreError.self) { _ = try store.runRecord(of: id) }
+            try store.save(record, of: id, version: 0x800)
+            #expect(try store.runRecord(of: id) == record)
+            #expect(try FileAccess.read("\(path).damaged-\(round)") == damage)
+        }
     }
 }
 

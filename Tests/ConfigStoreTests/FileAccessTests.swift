@@ -1,5 +1,4 @@
 import ConfigStore
-import HyperVStorage
 import Testing
 
 #if canImport(Glibc)
@@ -37,14 +36,6 @@ import Testing
         #expect(exists("\(path)/inner"))
     }
 
-    @Test func linkInThePlaceOfTheTemporaryFileIsNotFollowed() throws {
-        let folder = TemporaryFolder()
-        try FileAccess.write([7], to: "\(folder.path)/victim")
-        symlink("\(folder.path)/victim", "\(folder.path)/file.new")
-        #expect(throws: StoreError.self) { try FileAccess.write([1], to: "\(folder.path)/file") }
-        #expect(try FileAccess.read("\(folder.path)/victim") == [7])
-    }
-
     @Test func pipeFolderLinkAndTooLargeAFileAreRefusedWithoutWaiting() throws {
         let folder = TemporaryFolder()
         mkfifo("\(folder.path)/pipe", 0o600)
@@ -62,14 +53,6 @@ import Testing
         let error = #expect(throws: StoreError.self) { try FileAccess.read("\(folder.path)/none") }
         #expect(error?.code == .notFound)
         try FileAccess.remove("\(folder.path)/none")
-    }
-
-    @Test func actionsChangeTheBytesTheyName() throws {
-        let folder = TemporaryFolder()
-        let path = "\(folder.path)/file"
-        try FileAccess.write([0, 0, 0, 0], to: path)
-        try FileAccess.perform([.write(offset: 1, bytes: [1, 2]), .sync, .write(offset: 5, bytes: [9])], on: path)
-        #expect(try FileAccess.read(path) == [0, 1, 2, 0, 0, 9])
     }
 
     @Test func secondRoostdIsKeptOutOfTheFolderUntilTheFirstEnds() throws {

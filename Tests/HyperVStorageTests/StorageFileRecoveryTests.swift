@@ -1,4 +1,4 @@
-import HyperVStorage
+@testable import HyperVStorage
 import Testing
 
 @Suite struct StorageFileRecoveryTests {
@@ -120,8 +120,64 @@ import Testing
         var tree = file.tree
         tree.set("configuration/count", .int(6))
         StorageAction.apply(try file.commit(tree), to: &bytes)
+        #expect(try StorageFile(parsing: bytes).tree == tree)
+        StorageAction.apply(file.settle(), to: &bytes)
         let again = try StorageFile(parsing: bytes)
         #expect(again.recovery.isClean)
         #expect(again.tree == tree)
+    }
+
+    @Test func smallChangeOfASettledFileTakesOneSyncAndOfAnUnsettledOneTwo() throws {
+        var (file, bytes) = try StorageFile.create(tree: GoldenFile.sampleTree.tree)
+        var syncs: [Int] = []
+        for count in [10, 11, 12] {
+            if count == 12 { StorageAction.apply(file.settle(), to: &bytes) }
+            var tree = file.tree
+            tree.set("configuration/count", .int(Int64(count)))
+            let actions = try file.commit(tree)
+            syncs.append(actions.count { $0 == .sync })
+            StorageAction.apply(actions, to: &bytes)
+            // What follows the last sync is only where the log's writes belong.
+            file = try StorageFile(parsing: bytes)
+            #expect(file.tree == tree)
+        }
+        #expect(syncs == [1, 2, 1])
+    }
+
+    @Test func headerBesideEntriesOfAnotherTransactionIsFound() throws {
+        var (file, bytes) = try StorageFile.create(tree: GoldenFile.sampleTree.tree)
+        let log = Int(file.headers.current.logOffset)
+        var images: [[UInt8]] = []
+        for count in [10, 11] {
+            var tree = file.tree
+            tree.set("configuration/count", .int(Int64(count)))
+            StorageAction.apply(try file.commit(tree), to: &bytes)
+            images.append(bytes)
+        }
+        // The first header with the second entries, and the other way round.
+        for (one, other) in [(0, 1), (1, 0)] {
+            var mixed = images[one]
+            mixed.replaceSubrange(log + 34..<log + 0x1000, with: images[other][log + 34..<log + 0x1000])
+            let found = try StorageFile(parsing: mixed)
+            guard case .discarded = found.recovery.log else {
+                Issue.record("a mixed log was not discarded: \(found.recovery.log)")
+                return
+            }
+            #expect(found.tree.descendant("configuration/count")?.value == .int(one == 0 ? 10 : 11))
+        }
+    }
+
+    @Test func settledFileHasNoTraceOfTheSealAndHeadersInPairs() throws {
+        var (file, bytes) = try StorageFile.create(tree: GoldenFile.sampleTree.tree)
+        var tree = file.tree
+        tree.set("configuration/count", .int(10))
+        StorageAction.apply(try file.commit(tree), to: &bytes)
+        let log = Int(file.headers.current.logOffset)
+        #expect(bytes[log + 18] != 0)
+        StorageAction.apply(file.settle(), to: &bytes)
+        #expect(bytes[log + 17..<log + 34].allSatisfy { $0 == 0 })
+        #expect(file.settle().isEmpty)
+        let sequences = [bytes[8], bytes[0x1008]]
+        #expect(sequences == [3, 2])
     }
 }

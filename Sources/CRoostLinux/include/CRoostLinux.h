@@ -1,4 +1,4 @@
-// Linux calls that Swift cannot make itself: fork with privilege drop, pidfds, tap devices.
+// Linux calls that Swift cannot make itself: fork with privilege drop, pidfds, tap devices, some of files.
 // Every function that can fail returns a negative errno value; none allocates memory that the caller must free.
 #ifndef CROOSTLINUX_H
 #define CROOSTLINUX_H
@@ -58,5 +58,11 @@ int roost_pipe(int descriptors[2]);
 
 /// Sets the caller's file mode creation mask; returns the old one.
 mode_t roost_umask(mode_t mask);
+
+/// Renames a file to a name that must be new; returns 0, -EEXIST when it is not, or another -errno.
+int roost_rename_new(const char *path, const char *target);
+
+/// Begins to write a file's changed pages to the device, without waiting and without promising anything.
+void roost_start_writing(int descriptor);
 
 #endif

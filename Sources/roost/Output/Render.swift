@@ -26,12 +26,14 @@ enum Render {
     static func disks(_ disks: [DiskInfo]) -> Table {
         var table = Table([
             .init("PATH"), .init("FORMAT"), .init("SIZE", isNumber: true), .init("ON HOST", isNumber: true),
-            .init("ATTACHED TO"), .init("PARENT"),
+            .init("ATTACHED TO"), .init("PARENT"), .init("PROBLEM"),
         ])
         for disk in disks {
+            let isKnown = disk.problem == nil
             table.append([
-                disk.path, disk.format, sizeText(disk.virtualSizeBytes), sizeText(disk.actualSizeBytes),
-                disk.attachedTo.joined(separator: ", "), disk.backingFile,
+                disk.path, isKnown ? disk.format : nil, isKnown ? sizeText(disk.virtualSizeBytes) : nil,
+                isKnown ? sizeText(disk.actualSizeBytes) : nil, disk.attachedTo.joined(separator: ", "),
+                disk.backingFile, disk.problem,
             ])
         }
         return table

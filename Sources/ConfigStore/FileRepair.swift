@@ -1,0 +1,126 @@
+package import DurableFiles
+package import HyperVStorage
+
+/// What can be done about a file that cannot be used, and what would be lost.
+package struct FileRepair: Sendable {
+    /// A way to make the file whole.
+    package enum Source: Sendable, Hashable {
+        /// The file itself, as it is.
+        case file(generation: UInt64)
+        /// A state of its second copy.
+        case copy(generation: UInt64)
+        /// The keys of the file that can still be read; `orphans` are keys whose parents are lost.
+        case salvage(keys: Int, orphans: Int)
+    }
+
+    /// The file.
+    package let path: String
+    /// What is wrong with the file, by structure and offset.
+    package var problems: [String] = []
+    /// What is wrong with its second copy.
+    package var copyProblems: [String] = []
+    /// What it can be made from, the best first; empty when nothing can be read.
+    package var sources: [Source] = []
+    /// Whether there is nothing to do.
+    package var isSound = false
+    /// The keys of each source.
+    private var trees: [KeyNode] = []
+
+    /// Looks at a file and its second copy, and changes nothing.
+    ///
+    /// - Parameter copy: the path of the second copy; nil when it has none.
+    package init(planning path: String, copy: String?, files: any FileSystem) throws(StoreError) {
+        self.path = path
+        let primary = try PrimaryFile(path, in: files)
+        var states: [CopyContent] = []
+        var newest: CopyContent?
+        if let copy, files.exists(copy) {
+            let read = try asStore { () throws(FileError) in
+                try files.readableContents(of: copy, limit: 2 * CopySlotHeader.largestSlot)
+            }
+            let found = ConfigurationCopy(read.bytes)
+            copyProblems = found.problems
+            newest = found.newest?.content
+            states = [newest, found.previous].compactMap { $0 }
+        }
+        switch primary {
+        case .sound(let content):
+            problems = content.storage?.headerProblems() ?? []
+            if let newest, newest.generation > content.generation {
+                add(states)
+                add(.file(generation: content.generation), content.tree)
+            } else {
+                add(.file(generation: content.generation), content.tree)
+                isSound = problems.isEmpty && copyProblems.isEmpty
+            }
+        case .damaged(let found, _):
+            problems = found
+            add(states)
+            try addSalvage(files)
+        case .missing:
+            problems = ["the file is missing"]
+            add(states)
+        }
+    }
+
+    private mutating func add(_ source: Source, _ tree: KeyNode) {
+        sources.append(source)
+        trees.append(tree)
+    }
+
+    private mutating func add(_ states: [CopyContent]) {
+        for state in states {
+            if let tree = state.tree { add(.copy(generation: state.generation), tree) }
+        }
+    }
+
+    private mutating func addSalvage(_ files: any FileSystem) throws(StoreError) {
+        guard !path.hasSuffix(".xml") else { return }
+        let read = try asStore { [path] () throws(FileError) in
+            try files.readableContents(of: path, limit: FileAccess.sizeLimit)
+        }
+        let salvage = StorageFile.salvage(read.bytes)
+        problems = salvage.findings.filter { $0.severity == .error }.map(\.message)
+        guard salvage.keyCount > 0 else { return }
+        let orphans = salvage.orphans.reduce(0) { $0 + $1.count }
+        add(.salvage(keys: salvage.keyCount - orphans, orphans: orphans), salvage.tree)
+    }
+
+    /// The keys that a source has.
+    package func tree(of source: Source) -> KeyNode? {
+        sources.firstIndex(of: source).map { trees[$0].withoutGeneration() }
+    }
+}
+
+extension KeyNode {
+    /// How many keys this one and everything below it are.
+    fileprivate var count: Int { children.reduce(1) { $0 + $1.count } }
+}
+
+extension ConfigurationStore {
+    /// What can be done about a configuration that cannot be used.
+    package func repairPlan(path: String) throws(StoreError) -> FileRepair {
+        try FileRepair(planning: path, copy: directory.copy(of: path), files: files)
+    }
+
+    /// Makes a configuration's file and its second copy anew from one of the sources that the plan names.
+    ///
+    /// A file that is there stays beside it as `<file>.damaged-<number>`; the path of that is returned. The generation is
+    /// higher than that of every source.
+    package func repair(_ plan: FileRepair, from source: FileRepair.Source) throws(StoreError) -> String? {
+        guard let tree = plan.tree(of: source) else {
+            throw StoreError(.notFound, "\(plan.path) cannot be made from what was named")
+        }
+        let highest =
+            plan.sources.map { source -> UInt64 in
+                switch source {
+                case .file(let generation), .copy(let generation): generation
+                case .salvage: 0
+                }
+            }.max() ?? 0
+        let file = mirrored(plan.path)
+        let kept = files.exists(plan.path) ? try file.keepAside() : nil
+        _ = try file.writeAnew(tree, highest + 1)
+        return kept
+    }
+}

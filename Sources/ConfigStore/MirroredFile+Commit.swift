@@ -1,0 +1,170 @@
+import DurableFiles
+import HyperVStorage
+import RoostPrimitives
+import Synchronization
+import VMConfiguration
+
+/// The files of which a sync has failed in this process, and which have not been written anew since.
+final class DistrustedFiles: Sendable {
+    private let paths = Mutex<Set<String>>([])
+
+    func contains(_ path: String) -> Bool { paths.withLock { $0.contains(path) } }
+    func insert(_ path: String) { paths.withLock { _ = $0.insert(path) } }
+    func remove(_ path: String) { paths.withLock { _ = $0.remove(path) } }
+}
+
+extension MirroredFile {
+    /// What a change makes of the file.
+    private struct Prepared {
+        var next: PrimaryContent
+        /// The steps for a HyperVStorage file.
+        var actions: [StorageAction] = []
+    }
+
+    /// Changes both to hold `tree`, whose generation is one more; durable in both when it returns.
+    ///
+    /// When it throws, both are as before as far as that could be had: a change that reached one of them is undone by
+    /// writing the old keys with a further generation, to new files.
+    func commit(_ tree: KeyNode, to opened: inout Opened) throws(StoreError) {
+        let before = opened.content
+        let prepared = try prepare(tree, before)
+        do throws(FileError) {
+            switch form {
+            case .storage: try apply(prepared, &opened)
+            case .xml: try applyText(prepared, &opened)
+            }
+        } catch {
+            if error.code == .notDurable { distrusted.insert(path) }
+            do throws(StoreError) {
+                opened = try writeAnew(before.tree, tree.generation + 1)
+            } catch let second {
+                throw StoreError(
+                    StoreError(error).code,
+                    error.message,
+                    cause: "\(error.cause ?? "no reason given"); writing it anew failed too: \(second)"
+                )
+            }
+            throw StoreError(error)
+        }
+        opened.content = prepared.next
+    }
+
+    private func prepare(_ tree: KeyNode, _ before: PrimaryContent) throws(StoreError) -> Prepared {
+        guard form == .storage else { return Prepared(next: try layOut(tree).0) }
+        guard var storage = before.storage else { throw StoreError(.failed, "\(path) has not been read") }
+        do throws(StorageError) {
+            let actions = try storage.commit(tree)
+            var next = PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
+            next.knownChecksums = storage.blockChecksums(since: before.knownChecksums ?? [], actions)
+            return Prepared(next: next, actions: actions)
+        } catch {
+            throw StoreError(.failed, "cannot change \(path)", cause: error.message)
+        }
+    }
+
+    private func apply(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {
+        let actions = prepared.actions
+        guard let last = actions.lastIndex(of: .sync) else { return }
+        // What the log needs to stand on, and the log: at most one more sync between them.
+        let split = actions[..<last].lastIndex(of: .sync).map { $0 + 1 } ?? 0
+        var file = try DurableFile(path, for: .writing, in: files)
+        try file.perform(actions[..<split])
+        try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+            try file.perform(actions[split..<last])
+            try DurableFile.sync(&file, &copy)
+        }
+        // The log is durable: these are only put where they belong, and synced before the log is written again.
+        try file.perform(actions[(last + 1)...])
+    }
+
+    private func applyText(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {
+        try writeState(prepared.next, &opened) { (copy) throws(FileError) in try copy.sync() }
+        try files.replace(path, with: prepared.next.text)
+    }
+
+    /// Writes a state into the copy, in place where it fits; `finish` syncs it, perhaps together with something else.
+    private func writeState(
+        _ next: PrimaryContent,
+        _ opened: inout Opened,
+        finish: (inout DurableFile) throws(FileError) -> Void
+    ) throws(FileError) {
+        let sequence = opened.position?.sequence ?? 1
+        let content = next.copy(sequence: sequence + 1)
+        if let position = opened.position,
+            let bytes = ConfigurationCopy.slot(
+                content,
+                slotSize: position.slotSize,
+                clearing: position.used[position.slot]
+            )
+        {
+            var file = try DurableFile(copyPath, for: .writing, in: files)
+            try file.write(bytes, at: UInt64(position.slot * position.slotSize))
+            try finish(&file)
+            opened.position = position.following(bytes.count)
+            return
+        }
+        // The state before goes along: it tells an interrupted change from an older file.
+        let position = try makeCopy(content, previous: opened.content.copy(sequence: sequence))
+        var file = try DurableFile(copyPath, for: .writing, in: files)
+        try finish(&file)
+        opened.position = position
+    }
+
+    /// Empties the replay log of the file; nothing when there is none, or when it cannot be read.
+    func settle() throws(StoreError) {
+        guard form == .storage, !distrusted.contains(path), case .sound(let content) = try PrimaryFile(path, in: files),
+            var storage = content.storage
+        else { return }
+        // Recovery does not touch the headers when the log is all there is to do; as after a crash, that suffices.
+        try perform(storage.settle())
+    }
+
+    /// Carries out writes and syncs on the file.
+    func perform(_ actions: [StorageAction]) throws(StoreError) {
+        guard !actions.isEmpty else { return }
+        do throws(FileError) {
+            var file = try DurableFile(path, for: .writing, in: files)
+            try file.perform(actions[...])
+        } catch {
+            if error.code == .notDurable { distrusted.insert(path) }
+            throw StoreError(error)
+        }
+    }
+
+    /// Writes a state into the older slot of a copy.
+    func writeSlot(_ content: CopyContent, at position: CopyPosition) throws(StoreError) -> CopyPosition {
+        guard
+            let bytes = ConfigurationCopy.slot(
+                content,
+                slotSize: position.slotSize,
+                clearing: position.used[position.slot]
+            )
+        else { return try writeCopy(content) }
+        try asStore { () throws(FileError) in
+            var file = try DurableFile(copyPath, for: .writing, in: files)
+            try file.write(bytes, at: UInt64(position.slot * position.slotSize))
+            try file.sync()
+        }
+        return position.following(bytes.count)
+    }
+}
+
+extension DurableFile {
+    /// Carries out writes and syncs.
+    mutating func perform(_ actions: ArraySlice<StorageAction>) throws(FileError) {
+        for action in actions {
+            switch action {
+            case .write(let offset, let bytes): try write(bytes, at: offset)
+            case .sync: try sync()
+            }
+        }
+    }
+
+    /// Syncs two files, which may be on one device: both begin before either is waited for.
+    static func sync(_ one: inout DurableFile, _ other: inout DurableFile) throws(FileError) {
+        one.startWriting()
+        other.startWriting()
+        try one.sync()
+        try other.sync()
+    }
+}

@@ -1,0 +1,351 @@
+import DurableFiles
+import HyperVStorage
+import VMConfiguration
+
+/// A file of keys and its second copy: read together, changed together, each repaired from the other.
+///
+/// The rules are those of `docs/design/0004-second-copy.md`. One caller at a time per file.
+struct MirroredFile: Sendable {
+    /// How much is looked at.
+    enum Depth: Sendable {
+        /// The file with all its checksums, and the generation of the copy.
+        case listing
+        /// Every block of the file, and the newest state of the copy.
+        case whole
+        /// Every byte of both.
+        case scrub
+    }
+
+    /// What both hold, and where the copy's next state goes.
+    struct Opened: Sendable {
+        var content: PrimaryContent
+        /// nil when there is no copy that could be written in place.
+        var position: CopyPosition?
+    }
+
+    /// Where in a copy the next state goes.
+    struct CopyPosition: Sendable {
+        var slotSize: Int
+        /// The slot with the older state, which the next one replaces.
+        var slot: Int
+        /// For each slot how many bytes of it may not be zero.
+        var used: [Int]
+        /// The sequence of the newest state.
+        var sequence: UInt64
+
+        /// The position when `count` bytes have been written into the slot.
+        func following(_ count: Int) -> CopyPosition {
+            var next = self
+            next.used[slot] = count
+            next.slot = 1 - slot
+            next.sequence += 1
+            return next
+        }
+    }
+
+    let path: String
+    let copyPath: String
+    /// Whether a missing file comes back from its copy.
+    var restoresMissing = false
+    let files: any FileSystem
+    let distrusted: DistrustedFiles
+    let report: @Sendable (StorageReport) -> Void
+
+    var form: PrimaryForm { path.hasSuffix(".xml") ? .xml : .storage }
+
+    // MARK: - Reading
+
+    /// Reads the file, and puts right whatever can be put right.
+    func open(_ depth: Depth) throws(StoreError) -> Opened {
+        let primary = try PrimaryFile(path, in: files, withChecksums: depth != .listing)
+        if case .sound(let content) = primary {
+            // The kernel may show what never reached the disk: all of it goes to a new file.
+            if distrusted.contains(path) { return try writeAnew(content.tree, content.generation + 1) }
+            if depth == .listing, case .some(let known) = glance(content) { return known }
+        }
+        if depth == .whole, case .sound(let content) = primary {
+            // Most often all is well, and then the copy's older state need not be looked at.
+            let copy = readCopy(onlyNewest: true)
+            if case .agree = Reconciliation(path, primary, copy, restoresMissing: false),
+                case .present(let found) = copy
+            {
+                return Opened(content: content, position: CopyPosition(found))
+            }
+        }
+        let copy = readCopy()
+        return try carryOut(Reconciliation(path, primary, copy, restoresMissing: restoresMissing), primary, copy)
+    }
+
+    /// Whether the copy's headers are those that belong to the file; nil when more has to be looked at.
+    private func glance(_ content: PrimaryContent) -> Opened? {
+        guard files.exists(copyPath) else { return Opened(content: content) }
+        guard let headers = try? copyHeaders(), let position = CopyPosition(headers),
+            headers.max(by: { $0.sequence < $1.sequence })?.generation == content.generation
+        else { return nil }
+        return Opened(content: content, position: position)
+    }
+
+    private func copyHeaders() throws(FileError) -> [CopySlotHeader] {
+        let file = try DurableFile(copyPath, for: .reading(followingLinks: true), in: files)
+        let half = try file.size() / 2
+        var headers: [CopySlotHeader] = []
+        for index in 0..<2 {
+            let bytes = try file.read(at: UInt64(index * half), count: CopySlotHeader.size)
+            if let header = CopySlotHeader(bytes[...]), Int(header.slotSize) == half { headers.append(header) }
+        }
+        return headers
+    }
+
+    private func readCopy(onlyNewest: Bool = false) -> CopyFile {
+        do throws(FileError) {
+            let bytes = try files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
+            return .present(ConfigurationCopy(bytes, onlyNewest: onlyNewest))
+        } catch {
+            if error.code == .notFound { return .missing }
+            // What can be read of it may hold the newest state.
+            if error.code == .unreadable,
+                let read = try? files.readableContents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
+            {
+                return .present(ConfigurationCopy(read.bytes))
+            }
+            return .unreadable(reason: error.description)
+        }
+    }
+
+    // MARK: - Putting right
+
+    private func carryOut(
+        _ decision: Reconciliation,
+        _ primary: PrimaryFile,
+        _ copy: CopyFile
+    ) throws(StoreError) -> Opened {
+        var found: ConfigurationCopy?
+        if case .present(let present) = copy { found = present }
+        switch decision {
+        case .conflict(let error): throw error
+        case .restore(let content, let problems):
+            return try restore(content, primary, problems)
+        case .complete(let content):
+            let opened = try makePrimary(try keys(of: content), after: content.sequence)
+            note(.completed, [], content.generation)
+            return opened
+        case .agree:
+            return Opened(content: try content(of: primary), position: found.flatMap(CopyPosition.init))
+        case .agreeButForBlocks(let blocks):
+            let content = try content(of: primary)
+            let uses = content.storage?.blockUses() ?? []
+            let problems = blocks.prefix(8).map { block in
+                "the block at 0x\(String(block * StorageFile.blockSize, radix: 16, uppercase: true))"
+                    + " (\(block < uses.count ? uses[block].rawValue : "behind the end")) differs"
+            }
+            return refreshed(content, found, .blocksNoted, problems)
+        case .repairHeaders(let problems):
+            var opened = Opened(content: try content(of: primary), position: found.flatMap(CopyPosition.init))
+            guard var storage = opened.content.storage else { return opened }
+            try perform(storage.repairHeaders())
+            opened.content.storage = storage
+            note(.headerRepaired, problems, opened.content.generation)
+            return opened
+        case .refreshCopy(let problems):
+            return refreshed(try content(of: primary), found, .copyRefreshed, problems)
+        case .accept(let problems):
+            var opened = Opened(content: try content(of: primary), position: found.flatMap(CopyPosition.init))
+            let generation = opened.content.generation + 1
+            try commit(opened.content.tree.with(generation: generation), to: &opened)
+            note(.changeAccepted, problems, generation)
+            return opened
+        }
+    }
+
+    private func keys(of content: CopyContent) throws(StoreError) -> KeyNode {
+        guard let tree = content.tree else { throw StoreError(.corrupt, "\(copyPath) holds no keys") }
+        return tree
+    }
+
+    private func content(of primary: PrimaryFile) throws(StoreError) -> PrimaryContent {
+        guard case .sound(let content) = primary else { throw StoreError(.corrupt, "cannot read \(path)") }
+        return content
+    }
+
+    /// Brings the copy up to date; a copy that cannot be written is reported and stops no reader.
+    private func refreshed(
+        _ content: PrimaryContent,
+        _ found: ConfigurationCopy?,
+        _ action: StorageReport.Action,
+        _ problems: [String]
+    ) -> Opened {
+        var opened = Opened(content: content, position: found.flatMap(CopyPosition.init))
+        do throws(StoreError) {
+            let sequence = (found?.highestSequence ?? 0) + 1
+            // A copy with a damaged slot is replaced as a whole, on other blocks of the device.
+            if found?.problems.isEmpty == true, let position = opened.position {
+                opened.position = try writeSlot(content.copy(sequence: sequence), at: position)
+            } else {
+                opened.position = try writeCopy(content.copy(sequence: sequence))
+            }
+            note(action, problems, content.generation)
+        } catch {
+            note(.failed, problems + [error.description], content.generation)
+        }
+        return opened
+    }
+
+    /// Makes a damaged or missing file anew; what is there stays beside it under a new name.
+    private func restore(
+        _ content: CopyContent,
+        _ primary: PrimaryFile,
+        _ problems: [String]
+    ) throws(StoreError) -> Opened {
+        let tree = try keys(of: content)
+        var kept: String?
+        if case .missing = primary {} else { kept = try keepAside() }
+        let opened = try makePrimary(tree, after: content.sequence)
+        note(.restored(keptAs: kept), problems, content.generation)
+        return opened
+    }
+
+    /// Gives the file a second name, `<file>.damaged-<number>`, under which it stays.
+    func keepAside() throws(StoreError) -> String {
+        for number in 1... {
+            let name = "\(path).damaged-\(number)"
+            do throws(FileError) {
+                try files.link(path, to: name)
+                return name
+            } catch {
+                if error.code == .exists && number < 100_000 { continue }
+                throw StoreError(error)
+            }
+        }
+        return path
+    }
+
+    /// Replaces the file by one with these keys, and tells the copy of its blocks.
+    private func makePrimary(_ tree: KeyNode, after sequence: UInt64) throws(StoreError) -> Opened {
+        let content = try replacePrimary(tree, replacing: true)
+        return Opened(
+            content: content,
+            position: try writeCopy(content.copy(sequence: sequence + 1))
+        )
+    }
+
+    // MARK: - Writing
+
+    /// Makes both, for a file that is not there yet.
+    ///
+    /// - Throws: `StoreError` `.exists` when it is.
+    func create(_ tree: KeyNode) throws(StoreError) {
+        guard !files.exists(copyPath) else {
+            throw StoreError(.exists, "\(copyPath), a second copy of \(path), exists already")
+        }
+        let content = try replacePrimary(tree.with(generation: 1), replacing: false)
+        do throws(StoreError) {
+            _ = try writeCopy(content.copy(sequence: 1))
+        } catch {
+            _ = try? files.removeDurably(path)
+            throw error
+        }
+    }
+
+    /// Deletes both, the copy first: where it is left alone, somebody else has deleted the file.
+    func remove() throws(StoreError) {
+        try asStore { () throws(FileError) in
+            try files.removeDurably(copyPath)
+            try files.removeDurably(path)
+        }
+    }
+
+    /// Writes keys to new files in the place of both; for when the old ones are not to be trusted.
+    ///
+    /// The file goes first: a copy that is older is written anew at the next opening.
+    func writeAnew(_ tree: KeyNode, _ generation: UInt64) throws(StoreError) -> Opened {
+        let content = try replacePrimary(tree.with(generation: generation), replacing: true)
+        var sequence: UInt64 = 0
+        if case .present(let found) = readCopy() { sequence = found.highestSequence }
+        let opened = Opened(
+            content: content,
+            position: try writeCopy(content.copy(sequence: sequence + 1))
+        )
+        distrusted.remove(path)
+        return opened
+    }
+
+    private func replacePrimary(_ tree: KeyNode, replacing: Bool) throws(StoreError) -> PrimaryContent {
+        let (content, bytes) = try layOut(tree)
+        try asStore { () throws(FileError) in try files.replace(path, with: bytes, replacing: replacing) }
+        return content
+    }
+
+    /// The bytes of a file with these keys, and what reading them gives.
+    func layOut(_ tree: KeyNode) throws(StoreError) -> (PrimaryContent, [UInt8]) {
+        switch form {
+        case .storage:
+            do throws(StorageError) {
+                let made = try StorageFile.create(tree: tree)
+                return (PrimaryContent(form: .storage, tree: made.file.tree, storage: made.file), made.bytes)
+            } catch {
+                throw StoreError(.failed, "cannot make \(path)", cause: error.message)
+            }
+        case .xml:
+            do throws(ConfigurationError) {
+                guard let root = tree.children.first, tree.children.count == 1 else {
+                    throw ConfigurationError(.notAConfiguration, "an XML file has one root key")
+                }
+                let bytes = try ConfigurationXML.serialize(root)
+                let again = try ConfigurationXML.parse(bytes).root
+                return (PrimaryContent(form: .xml, tree: KeyNode("", children: [again]), text: bytes), bytes)
+            } catch {
+                throw StoreError(.failed, "cannot make \(path)", cause: error.message)
+            }
+        }
+    }
+
+    /// Writes a whole copy to a new file that takes the old one's place.
+    func writeCopy(_ content: CopyContent) throws(StoreError) -> CopyPosition {
+        try asStore { () throws(FileError) in try makeCopy(content, previous: nil) }
+    }
+
+    /// Writes a whole copy, with the state before when it is to stay.
+    func makeCopy(_ content: CopyContent, previous: CopyContent?) throws(FileError) -> CopyPosition {
+        guard let made = ConfigurationCopy.file(content, previous: previous) else {
+            throw FileError(.failed, "\(copyPath) would be too large")
+        }
+        let folder = parentFolder(of: copyPath)
+        if !files.isFolder(folder) { try files.makeFolders(folder, mode: 0o700) }
+        try files.replace(copyPath, with: made.bytes)
+        return CopyPosition(slotSize: made.bytes.count / 2, slot: 0, used: made.used, sequence: content.sequence)
+    }
+
+    private func note(_ action: StorageReport.Action, _ problems: [String], _ generation: UInt64) {
+        report(StorageReport(path: path, action: action, problems: problems, generation: generation))
+    }
+}
+
+extension MirroredFile.CopyPosition {
+    /// Where the next state goes in a copy with these headers; nil when it has to be written as a whole.
+    init?(_ headers: [CopySlotHeader]) {
+        guard headers.count == 2, headers[0].sequence != headers[1].sequence else { return nil }
+        slot = headers[0].sequence < headers[1].sequence ? 0 : 1
+        slotSize = Int(clamping: headers[slot].slotSize)
+        used = headers.map { CopySlotHeader.size + Int(clamping: $0.payloadSize) }
+        sequence = headers[1 - slot].sequence
+    }
+
+    /// Where the next state goes in a copy; nil when it has to be written as a whole.
+    init?(_ copy: ConfigurationCopy) {
+        guard copy.newest != nil, copy.problems.isEmpty else { return nil }
+        self.init(copy.headers)
+    }
+}
+
+extension ConfigurationCopy {
+    /// The highest sequence of any slot, damaged ones as far as their header tells.
+    var highestSequence: UInt64 {
+        slots.map { slot in
+            switch slot {
+            case .blank(let header): header.sequence
+            case .valid(let content): content.sequence
+            case .damaged(let header): header?.sequence ?? 0
+            }
+        }.max() ?? 0
+    }
+}

@@ -1,0 +1,306 @@
+import DurableFiles
+import HyperVStorage
+import RoostPrimitives
+import Synchronization
+import Testing
+import VMConfiguration
+
+@testable import ConfigStore
+
+/// A machine in a store whose reports are kept.
+final class StoredFixture: Sendable {
+    let folder = TemporaryFolder()
+    let directory: StateDirectory
+    let configuration: VirtualMachineConfiguration
+    let path: String
+    let reports = Mutex<[StorageReport]>([])
+    var copy: String { directory.copy(of: path) }
+    var id: GUID { configuration.id }
+
+    init(_ version: ConfigurationVersion = .v8_0) throws {
+        directory = try makeDirectory(folder)
+        configuration = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: version))
+        path = directory.configuration(configuration.id, version.fileFormat)
+        _ = try store.create(configuration)
+    }
+
+    var store: ConfigurationStore {
+        ConfigurationStore(directory: directory, supportedVersions: [.v5_0, .v8_0]) { report in
+            self.reports.withLock { $0.append(report) }
+        }
+    }
+
+    func change(_ notes: String) throws {
+        _ = try store.update(id: id, path: path) { $0.notes = notes }
+    }
+
+    func notes() throws -> String { try store.load(id: id, path: path).notes }
+
+    /// The actions reported since the last call.
+    func actions() -> [StorageReport.Action] {
+        reports.withLock { reports in
+            defer { reports = [] }
+            return reports.map(\.action)
+        }
+    }
+
+    func bytes(_ path: String) throws -> [UInt8] { try FileAccess.read(path) }
+
+    /// Both files as they are now.
+    func snapshot() throws -> (primary: [UInt8], copy: [UInt8]) { (try bytes(path), try bytes(copy)) }
+
+    func garble(_ path: String, block: Int) throws {
+        var bytes = try bytes(path)
+        for index in block * 4096..<min(bytes.count, block * 4096 + 4096) {
+            bytes[index] = UInt8(truncatingIfNeeded: index &* 7)
+        }
+        try FileAccess.write(bytes, to: path)
+    }
+}
+
+/// The rows of the table in `docs/design/0004-second-copy.md`.
+@Suite struct SecondCopyTests {
+    @Test(arguments: [ConfigurationVersion.v8_0, .v5_0]) func bothAgreeAfterEveryChangeAndNothingIsReported(
+        version: ConfigurationVersion
+    ) throws {
+        let machine = try StoredFixture(version)
+        for round in 0..<5 {
+            try machine.change("round \(round)")
+            #expect(try machine.notes() == "round \(round)")
+        }
+        #expect(try machine.store.load(id: machine.id, path: machine.path).root["roost"]?["generation"] == nil)
+        #expect(machine.actions().isEmpty)
+    }
+
+    @Test(arguments: [ConfigurationVersion.v8_0, .v5_0]) func damagedFileComesBackAndIsKept(
+        version: ConfigurationVersion
+    ) throws {
+        let machine = try StoredFixture(version)
+        try machine.change("precious")
+        for round in 1...3 {
+            try machine.garble(machine.path, block: version == .v5_0 ? 0 : round + 2)
+            let damaged = try machine.bytes(machine.path)
+            #expect(try machine.notes() == "precious")
+            #expect(machine.actions() == [.restored(keptAs: "\(machine.path).damaged-\(round)")])
+            #expect(try machine.bytes("\(machine.path).damaged-\(round)") == damaged)
+            #expect(try machine.notes() == "precious")
+            #expect(machine.actions().isEmpty)
+        }
+        try machine.change("and again")
+        #expect(try machine.notes() == "and again")
+    }
+
+    @Test func everyBlockOfTheFileIsNoticedAndNothingIsLost() throws {
+        let machine = try StoredFixture()
+        try machine.change(String(repeating: "long notes ", count: 600))
+        try machine.change(String(repeating: "longer notes", count: 600))
+        try machine.store.settle(path: machine.path)
+        let good = try machine.snapshot()
+        for block in 0..<(good.primary.count + 4095) / 4096 {
+            for kind in 0..<2 {
+                var bytes = good.primary
+                let range = block * 4096..<min(bytes.count, block * 4096 + 4096)
+                let before = Array(bytes[range])
+                for index in range {
+                    bytes[index] = kind == 0 ? 0 : bytes[index] ^ UInt8(truncatingIfNeeded: index | 1)
+                }
+                guard Array(bytes[range]) != before else { continue }
+                try FileAccess.write(bytes, to: machine.path)
+                try FileAccess.write(good.copy, to: machine.copy)
+                #expect(try machine.notes().hasPrefix("longer"), "block \(block)")
+                #expect(machine.actions().count == 1, "block \(block) kind \(kind)")
+                #expect(try machine.notes().hasPrefix("longer"))
+                #expect(machine.actions().isEmpty, "block \(block)")
+            }
+        }
+    }
+
+    @Test func everyBlockOfTheCopyIsNoticedAndTheCopyIsWrittenAnew() throws {
+        let machine = try StoredFixture()
+        try machine.change("one")
+        try machine.change("two")
+        let good = try machine.snapshot()
+        for block in 0..<good.copy.count / 4096 {
+            try FileAccess.write(good.copy, to: machine.copy)
+            try machine.garble(machine.copy, block: block)
+            try machine.store.scrub(id: machine.id, path: machine.path)
+            #expect(machine.actions() == [.copyRefreshed], "block \(block)")
+            try machine.store.scrub(id: machine.id, path: machine.path)
+            #expect(machine.actions().isEmpty)
+            #expect(ConfigurationCopy(try machine.bytes(machine.copy)).isComplete)
+        }
+    }
+
+    @Test func missingCopyIsMadeAnew() throws {
+        let machine = try StoredFixture()
+        try FileAccess.remove(machine.copy)
+        #expect(try machine.notes() == "")
+        #expect(machine.actions() == [.copyRefreshed])
+        try FileAccess.remove(machine.copy)
+        try machine.change("with no copy before")
+        try machine.garble(machine.path, block: 3)
+        #expect(try machine.notes() == "with no copy before")
+    }
+
+    @Test func cutBetweenTheTwoWritesIsCompletedInEitherOrder() throws {
+        for version in [ConfigurationVersion.v8_0, .v5_0] {
+            let machine = try StoredFixture(version)
+            try machine.change("one")
+            let before = try machine.snapshot()
+            try machine.change("two")
+            let after = try machine.snapshot()
+
+            try FileAccess.write(before.primary, to: machine.path)
+            #expect(try machine.notes() == "two")
+            #expect(machine.actions() == [.completed])
+            #expect(try machine.notes() == "two")
+
+            try FileAccess.write(after.primary, to: machine.path)
+            try FileAccess.write(before.copy, to: machine.copy)
+            #expect(try machine.notes() == "two")
+            #expect(machine.actions() == [.copyRefreshed])
+            #expect(try machine.notes() == "two")
+            #expect(machine.actions().isEmpty)
+        }
+    }
+
+    @Test func olderFileInItsPlaceIsNeitherUsedNorReplaced() throws {
+        let machine = try StoredFixture()
+        try machine.change("old")
+        let old = try machine.snapshot()
+        for round in 0..<3 { try machine.change("new \(round)") }
+        try FileAccess.write(old.primary, to: machine.path)
+        let error = #expect(throws: StoreError.self) { try machine.notes() }
+        #expect(error?.message.contains("is older than its second copy") == true)
+        #expect(throws: StoreError.self) { try machine.change("no") }
+        guard case .broken = machine.store.inspect(id: machine.id, path: machine.path) else {
+            Issue.record("an older file was listed as readable")
+            return
+        }
+        #expect(try machine.bytes(machine.path) == old.primary)
+        #expect(machine.actions().isEmpty)
+    }
+
+    @Test func damagedFileWithAnOlderCopyIsBrokenWithBothReasons() throws {
+        let machine = try StoredFixture()
+        try machine.change("one")
+        let old = try machine.snapshot()
+        try machine.change("two")
+        try FileAccess.write(old.copy, to: machine.copy)
+        // A table without the generation is damaged: the generation can still be read.
+        try machine.garble(machine.path, block: 3)
+        #expect(StorageFile.salvage(try machine.bytes(machine.path)).generation == 3)
+        let error = #expect(throws: StoreError.self) { try machine.notes() }
+        #expect(error?.code == .corrupt)
+        #expect(error?.cause?.contains("older than the file's 3") == true)
+        #expect(error?.cause?.contains("0x3000") == true)
+    }
+
+    @Test func damagedFileWithACopyThatMayHaveHadANewerStateIsBroken() throws {
+        let machine = try StoredFixture()
+        try machine.change("one")
+        try machine.change("two")
+        for block in [2, 3] { try machine.garble(machine.path, block: block) }
+        let copy = ConfigurationCopy(try machine.bytes(machine.copy))
+        let newest = try #require(copy.newest)
+        try machine.garble(machine.copy, block: newest.index * copy.slotSize / 4096)
+        let error = #expect(throws: StoreError.self) { try machine.notes() }
+        #expect(error?.cause?.contains("may have had a newer one") == true)
+        #expect(error?.cause?.contains("slot \(newest.index) at 0x") == true)
+    }
+
+    @Test func changeOfAnotherProgramIsAcceptedAndCopied() throws {
+        for version in [ConfigurationVersion.v8_0, .v5_0] {
+            let machine = try StoredFixture(version)
+            try machine.change("mine")
+            try machine.store.settle(path: machine.path)
+            var bytes = try machine.bytes(machine.path)
+            if version == .v5_0 {
+                var root = try ConfigurationXML.parse(bytes).root
+                root.set("properties/name", .string("renamed elsewhere"))
+                bytes = try ConfigurationXML.serialize(root)
+            } else {
+                var file = try StorageFile(parsing: bytes)
+                var tree = file.tree
+                tree.set("configuration/properties/name", .string("renamed elsewhere"))
+                StorageAction.apply(try file.commit(tree), to: &bytes)
+                StorageAction.apply(file.settle(), to: &bytes)
+            }
+            try FileAccess.write(bytes, to: machine.path)
+            #expect(try machine.store.load(id: machine.id, path: machine.path).name == "renamed elsewhere")
+            #expect(machine.actions() == [.changeAccepted])
+            try machine.garble(machine.path, block: version == .v5_0 ? 0 : 3)
+            let again = try machine.store.load(id: machine.id, path: machine.path)
+            #expect(again.name == "renamed elsewhere" && again.notes == "mine")
+        }
+    }
+
+    @Test func missingFileIsListedAndNeverComesBackByItself() throws {
+        let machine = try StoredFixture()
+        try FileAccess.remove(machine.path)
+        #expect(try machine.store.list().map(\.path) == [machine.path])
+        guard case .broken(_, _, let reason) = machine.store.inspect(id: machine.id, path: machine.path) else {
+            Issue.record("a missing file was listed as readable")
+            return
+        }
+        #expect(reason.code == .notFound && reason.message.contains("second copy has generation 1"))
+        #expect(!exists(machine.path))
+        try machine.store.remove(path: machine.path)
+        #expect(try machine.store.list().isEmpty)
+    }
+
+    @Test func removedMachineLeavesNothing() throws {
+        let machine = try StoredFixture()
+        try machine.change("gone")
+        try machine.store.remove(path: machine.path)
+        #expect(!exists(machine.path) && !exists(machine.copy))
+        #expect(try machine.store.list().isEmpty)
+    }
+
+    @Test func brokenMachineIsSetAsideWithItsCopy() throws {
+        let machine = try StoredFixture()
+        try machine.store.setAside(path: machine.path, as: "\(machine.path).removed-1")
+        #expect(try machine.store.list().isEmpty)
+        #expect(exists("\(machine.path).removed-1"))
+        #expect(try FileAccess.names(in: machine.directory.copies).count == 1)
+    }
+
+    @Test func valuesThatOutgrowTheCopyAreStoredAndItsPreviousStateStays() throws {
+        let machine = try StoredFixture()
+        for size in [10, 5000, 40000, 100, 200_000] {
+            let before = try machine.snapshot()
+            try machine.change(String(repeating: "é", count: size))
+            let after = try machine.snapshot()
+            try FileAccess.write(before.primary, to: machine.path)
+            #expect(try machine.notes().count == size)
+            #expect(machine.actions() == [.completed])
+            try FileAccess.write(after.primary, to: machine.path)
+            try FileAccess.write(after.copy, to: machine.copy)
+        }
+    }
+
+    @Test func damageOfAValueOutsideTheTablesIsFound() throws {
+        let machine = try StoredFixture()
+        try machine.change(String(repeating: "x", count: 30000))
+        try machine.store.settle(path: machine.path)
+        var bytes = try machine.bytes(machine.path)
+        let start = try #require(
+            bytes.indices.first { bytes[$0...].starts(with: [0x78, 0, 0x78, 0, 0x78, 0, 0x78, 0]) }
+        )
+        bytes[start + 9000] ^= 1
+        try FileAccess.write(bytes, to: machine.path)
+        #expect(try StorageFile(parsing: bytes).tree != KeyNode(""))
+        #expect(try machine.notes() == String(repeating: "x", count: 30000))
+        #expect(machine.actions() == [.restored(keptAs: "\(machine.path).damaged-1")])
+    }
+
+    @Test func machineWhoseCopyCannotBeWrittenIsReadAndNotChanged() throws {
+        let machine = try StoredFixture()
+        try machine.change("one")
+        try FileAccess.remove(machine.copy)
+        try FileAccess.makeFolder("\(machine.copy)/in the way", mode: 0o700)
+        #expect(try machine.notes() == "one")
+        #expect(machine.actions() == [.failed])
+        #expect(throws: StoreError.self) { try machine.change("two") }
+    }
+}
