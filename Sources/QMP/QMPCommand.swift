@@ -44,3 +44,13 @@ package enum QMPCommands {}
 
 /// The guest agent's commands, grouped by topic in one file each.
 package enum GuestAgentCommands {}
+
+extension [String: JSONValue] {
+    /// The arguments with one more; unchanged when there is no value.
+    func setting(_ name: String, _ value: JSONValue?) -> [String: JSONValue] {
+        guard let value else { return self }
+        var copy = self
+        copy[name] = value
+        return copy
+    }
+}

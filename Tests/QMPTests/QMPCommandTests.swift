@@ -155,6 +155,21 @@ import Testing
         )
     }
 
+    @Test func whatIsAddedIsRemovedUnderTheSameName() {
+        #expect(QMPCommands.DeviceAdd.name == "device_add")
+        #expect(QMPCommands.DeviceDelete.name == "device_del")
+        #expect(QMPCommands.DeviceDelete(id: "n").arguments == ["id": "n"])
+        #expect(QMPCommands.NetdevAdd.name == "netdev_add")
+        #expect(QMPCommands.NetdevDelete.name == "netdev_del")
+        #expect(QMPCommands.NetdevDelete(id: "n").arguments == ["id": "n"])
+        #expect(QMPCommands.ObjectAdd.name == "object-add")
+        #expect(QMPCommands.ObjectDelete.name == "object-del")
+        #expect(QMPCommands.ObjectDelete(id: "m").arguments == ["id": "m"])
+        #expect(QMPCommands.BlockdevAdd.name == "blockdev-add")
+        #expect(QMPCommands.BlockdevDelete.name == "blockdev-del")
+        #expect(QMPCommands.BlockdevDelete(nodeName: "n").arguments == ["node-name": "n"])
+    }
+
     @Test(arguments: [
         (#"{"running": true}"#, "read reply of query-status: 'status' is not a value"),
         (#"{"running": 1, "status": "x"}"#, "read reply of query-status: 'running' is not true or false"),

@@ -1,73 +1,4 @@
 extension QMPCommands {
-    /// `device_add`: plugs a device in; the guest may take a while to notice.
-    package struct DeviceAdd: QMPCommand {
-        package typealias Response = Void
-        package static let name = "device_add"
-
-        package var driver: String
-        package var id: String
-        package var bus: String?
-        /// The other properties of the device.
-        package var properties: [String: JSONValue]
-
-        package init(driver: String, id: String, bus: String? = nil, properties: [String: JSONValue] = [:]) {
-            self.driver = driver
-            self.id = id
-            self.bus = bus
-            self.properties = properties
-        }
-
-        package var arguments: [String: JSONValue] {
-            properties.setting("driver", .string(driver)).setting("id", .string(id))
-                .setting("bus", bus.map(JSONValue.string))
-        }
-    }
-
-    /// `device_del`: asks the guest to let a device go; ``QMPEvent/Kind/deviceDeleted(id:path:)`` says that it did.
-    package struct DeviceDelete: QMPCommand {
-        package typealias Response = Void
-        package static let name = "device_del"
-
-        package var id: String
-
-        package init(id: String) { self.id = id }
-
-        package var arguments: [String: JSONValue] { ["id": .string(id)] }
-    }
-
-    /// `netdev_add`: makes a network back end.
-    package struct NetdevAdd: QMPCommand {
-        package typealias Response = Void
-        package static let name = "netdev_add"
-
-        package var type: String
-        package var id: String
-        /// The other properties of the back end.
-        package var properties: [String: JSONValue]
-
-        package init(type: String, id: String, properties: [String: JSONValue] = [:]) {
-            self.type = type
-            self.id = id
-            self.properties = properties
-        }
-
-        package var arguments: [String: JSONValue] {
-            properties.setting("type", .string(type)).setting("id", .string(id))
-        }
-    }
-
-    /// `netdev_del`: removes a network back end.
-    package struct NetdevDelete: QMPCommand {
-        package typealias Response = Void
-        package static let name = "netdev_del"
-
-        package var id: String
-
-        package init(id: String) { self.id = id }
-
-        package var arguments: [String: JSONValue] { ["id": .string(id)] }
-    }
-
     /// `set_link`: plugs a network adapter's cable in or out.
     package struct SetLink: QMPCommand {
         package typealias Response = Void
@@ -129,15 +60,5 @@ package struct PCIDevice: Hashable, Sendable {
         vendorID = try hardware.int("vendor")
         deviceID = try hardware.int("device")
         devicesBehind = try reader.optionalMember("pci_bridge")?.list("devices", PCIDevice.init) ?? []
-    }
-}
-
-extension [String: JSONValue] {
-    /// The arguments with one more; unchanged when there is no value.
-    func setting(_ name: String, _ value: JSONValue?) -> [String: JSONValue] {
-        guard let value else { return self }
-        var copy = self
-        copy[name] = value
-        return copy
     }
 }

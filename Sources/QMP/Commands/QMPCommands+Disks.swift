@@ -23,39 +23,6 @@ extension QMPCommands {
         }
     }
 
-    /// `blockdev-add`: opens an image as a node of the block graph.
-    package struct BlockdevAdd: QMPCommand {
-        package typealias Response = Void
-        package static let name = "blockdev-add"
-
-        package var driver: String
-        package var nodeName: String
-        /// The other options of the driver.
-        package var options: [String: JSONValue]
-
-        package init(driver: String, nodeName: String, options: [String: JSONValue] = [:]) {
-            self.driver = driver
-            self.nodeName = nodeName
-            self.options = options
-        }
-
-        package var arguments: [String: JSONValue] {
-            options.setting("driver", .string(driver)).setting("node-name", .string(nodeName))
-        }
-    }
-
-    /// `blockdev-del`: closes a node that nothing uses.
-    package struct BlockdevDelete: QMPCommand {
-        package typealias Response = Void
-        package static let name = "blockdev-del"
-
-        package var nodeName: String
-
-        package init(nodeName: String) { self.nodeName = nodeName }
-
-        package var arguments: [String: JSONValue] { ["node-name": .string(nodeName)] }
-    }
-
     /// `block_resize`: gives a node another size while the guest runs.
     package struct BlockResize: QMPCommand {
         package typealias Response = Void

@@ -1,37 +1,4 @@
 extension QMPCommands {
-    /// `object-add`: makes an object, such as a memory back end.
-    package struct ObjectAdd: QMPCommand {
-        package typealias Response = Void
-        package static let name = "object-add"
-
-        package var type: String
-        package var id: String
-        /// The other properties of the object.
-        package var properties: [String: JSONValue]
-
-        package init(type: String, id: String, properties: [String: JSONValue] = [:]) {
-            self.type = type
-            self.id = id
-            self.properties = properties
-        }
-
-        package var arguments: [String: JSONValue] {
-            properties.setting("qom-type", .string(type)).setting("id", .string(id))
-        }
-    }
-
-    /// `object-del`: removes an object that nothing uses.
-    package struct ObjectDelete: QMPCommand {
-        package typealias Response = Void
-        package static let name = "object-del"
-
-        package var id: String
-
-        package init(id: String) { self.id = id }
-
-        package var arguments: [String: JSONValue] { ["id": .string(id)] }
-    }
-
     /// `qom-get`: reads a property of an object.
     package struct QOMGet: QMPCommand {
         package typealias Response = JSONValue
