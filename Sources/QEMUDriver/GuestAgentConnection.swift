@@ -6,19 +6,14 @@ import Synchronization
 ///
 /// The guest is not trusted: whatever it sends costs it its own commands and nothing else.
 package final class GuestAgentConnection: Sendable {
-    private struct Waiter {
-        var continuation: CheckedContinuation<JSONValue, any Error>
-        var timeout: Scheduled<Void>
-    }
-
     // Changed on the channel's event loop alone, so that what is sent leaves in the order in which it was decided.
     private struct State {
         var session: GuestAgentSession
         var channel: (any Channel)?
-        var waiters: [GuestAgentSession.RequestID: Waiter] = [:]
     }
 
     private let state: Mutex<State>
+    private let replies = PendingReplies<GuestAgentSession.RequestID>()
 
     private init() {
         state = Mutex(State(session: GuestAgentSession(firstSyncID: UInt32.random(in: 1...UInt32.max / 2))))
@@ -49,8 +44,13 @@ package final class GuestAgentConnection: Sendable {
         guard let channel = state.withLock({ $0.channel }) else {
             throw QMPError(.closed, "the guest agent's channel is not open", command: Command.name)
         }
-        let value = try await withCheckedThrowingContinuation { continuation in
-            channel.eventLoop.execute { self.send(command, deadline: deadline, on: channel, continuation) }
+        let value = try await replies.answer(on: channel, within: deadline) { () throws(QMPError) in
+            let (id, actions) = try self.state.withLock { (state) throws(QMPError) in
+                try state.session.execute(command)
+            }
+            return .init(id: id) { self.perform(actions) }
+        } abandon: { id in
+            self.perform(self.state.withLock { $0.session.abandon(id) })
         }
         return try Command.response(from: value)
     }
@@ -61,33 +61,13 @@ package final class GuestAgentConnection: Sendable {
         channel?.close(promise: nil)
     }
 
-    private func send<Command: GuestAgentCommand>(
-        _ command: Command,
-        deadline: Duration,
-        on channel: any Channel,
-        _ continuation: CheckedContinuation<JSONValue, any Error>
-    ) {
-        do throws(QMPError) {
-            let (id, actions) = try state.withLock { (state) throws(QMPError) in try state.session.execute(command) }
-            let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(deadline)) {
-                self.perform(self.state.withLock { $0.session.abandon(id) })
-            }
-            state.withLock { $0.waiters[id] = Waiter(continuation: continuation, timeout: timeout) }
-            perform(actions)
-        } catch {
-            continuation.resume(throwing: error)
-        }
-    }
-
     private func perform(_ actions: [GuestAgentSession.Action]) {
         for action in actions {
             switch action {
             case .send(let bytes):
                 state.withLock { $0.channel }?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
             case .completed(let id, let result):
-                let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
-                waiter?.timeout.cancel()
-                waiter?.continuation.resume(with: result)
+                replies.complete(id, with: result)
             case .synchronized, .ignored:
                 break
             }

@@ -6,21 +6,16 @@ import Synchronization
 ///
 /// Commands may be executed from any task; events come in order through ``events``, which ends when the connection does.
 package final class MonitorConnection: Sendable {
-    private struct Waiter {
-        var continuation: CheckedContinuation<JSONValue, any Error>
-        var timeout: Scheduled<Void>
-    }
-
     // Changed on the channel's event loop, but for the wait for the greeting.
     private struct State {
         var session: QMPSession
         var channel: (any Channel)?
-        var waiters: [QMPSession.RequestID: Waiter] = [:]
         var greetingWaiter: CheckedContinuation<QMPGreeting, any Error>?
         var greeting: Result<QMPGreeting, QMPError>?
     }
 
     private let state: Mutex<State>
+    private let replies = PendingReplies<QMPSession.RequestID>()
     private let eventContinuation: AsyncStream<QMPEvent>.Continuation
     /// What happens in QEMU, in order; for one consumer.
     package let events: AsyncStream<QMPEvent>
@@ -83,8 +78,14 @@ package final class MonitorConnection: Sendable {
         guard let channel = state.withLock({ $0.channel }) else {
             throw QMPError(.closed, "the monitor is not connected", command: Command.name)
         }
-        let value = try await withCheckedThrowingContinuation { continuation in
-            channel.eventLoop.execute { self.send(command, deadline: deadline, on: channel, continuation) }
+        let value = try await replies.answer(on: channel, within: deadline) { () throws(QMPError) in
+            let request = try self.state.withLock { (state) throws(QMPError) in try state.session.execute(command) }
+            return .init(id: request.id) {
+                // A write that fails closes the channel, which fails what waits.
+                channel.writeAndFlush(ByteBuffer(bytes: request.bytes)).whenFailure { _ in channel.close(promise: nil) }
+            }
+        } abandon: { id in
+            self.perform(self.state.withLock { $0.session.abandon(id) })
         }
         return try Command.response(from: value)
     }
@@ -95,29 +96,8 @@ package final class MonitorConnection: Sendable {
         channel?.close(promise: nil)
     }
 
-    private func send<Command: QMPCommand>(
-        _ command: Command,
-        deadline: Duration,
-        on channel: any Channel,
-        _ continuation: CheckedContinuation<JSONValue, any Error>
-    ) {
-        do throws(QMPError) {
-            let request = try state.withLock { (state) throws(QMPError) in try state.session.execute(command) }
-            let timeout = channel.eventLoop.scheduleTask(in: TimeAmount(deadline)) { self.abandon(request.id) }
-            state.withLock { $0.waiters[request.id] = Waiter(continuation: continuation, timeout: timeout) }
-            // A write that fails closes the channel, which fails what waits.
-            channel.writeAndFlush(ByteBuffer(bytes: request.bytes)).whenFailure { _ in channel.close(promise: nil) }
-        } catch {
-            continuation.resume(throwing: error)
-        }
-    }
-
     private func received(_ bytes: [UInt8]) {
         perform(state.withLock { $0.session.receive(bytes) })
-    }
-
-    private func abandon(_ id: QMPSession.RequestID) {
-        perform(state.withLock { $0.session.abandon(id) })
     }
 
     private func closed() {
@@ -145,9 +125,7 @@ package final class MonitorConnection: Sendable {
             case .ready(let greeting):
                 settleGreeting(.success(greeting))
             case .completed(let id, let result):
-                let waiter = state.withLock { $0.waiters.removeValue(forKey: id) }
-                waiter?.timeout.cancel()
-                waiter?.continuation.resume(with: result)
+                replies.complete(id, with: result)
             case .event(let event):
                 eventContinuation.yield(event)
             case .ignoredReply:
