@@ -78,7 +78,8 @@ package actor VirtualMachine {
                 version: summary?.version.description,
                 memoryMiB: summary?.memoryStartupMiB,
                 processors: summary?.processorCount,
-                reason: cycle.shownReason
+                reason: cycle.shownReason,
+                configurationFile: cycle.state == .broken ? path : nil
             ),
             startedAt: machine == nil ? nil : record.startedAt
         )

@@ -38,6 +38,8 @@ public struct VirtualMachineSummary: Codable, Hashable, Sendable {
     public var uptimeSeconds: Int?
     /// Why the machine is crashed or broken.
     public var reason: String?
+    /// The absolute path of a broken machine's configuration; nil for others, whose detail tells it.
+    public var configurationFile: String?
 
     /// A summary of the given fields.
     public init(
@@ -49,7 +51,8 @@ public struct VirtualMachineSummary: Codable, Hashable, Sendable {
         memoryMiB: UInt64? = nil,
         processors: Int? = nil,
         uptimeSeconds: Int? = nil,
-        reason: String? = nil
+        reason: String? = nil,
+        configurationFile: String? = nil
     ) {
         self.id = id
         self.name = name
@@ -60,6 +63,7 @@ public struct VirtualMachineSummary: Codable, Hashable, Sendable {
         self.processors = processors
         self.uptimeSeconds = uptimeSeconds
         self.reason = reason
+        self.configurationFile = configurationFile
     }
 }
 
