@@ -27,31 +27,33 @@ extension Roost {
     ///
     /// A request for help or the version is not a failure. Usage errors are exit code 2, as APIError's
     /// `invalidArgument` is.
-    static func ending(after error: any Error) -> Ending {
+    static func ending(after error: any Error, _ output: OutputFormat = .table) -> Ending {
         switch error {
         case let error as APIError:
-            return Ending(code: error.code.exitCode, standardError: failureLine(error))
+            return Ending(code: error.code.exitCode, standardError: failureLine(error, output))
         case let error as ExitCode:
             return Ending(code: error.rawValue)
         case is BrokenPipe:
             return Ending(code: brokenPipe)
         default:
             let text = fullMessage(for: error) + "\n"
-            switch exitCode(for: error) {
-            case .success: return Ending(code: 0, standardOutput: text)
-            case .validationFailure: return Ending(code: 2, standardError: text)
-            default: return Ending(code: 1, standardError: text)
-            }
+            let code = exitCode(for: error)
+            guard code != .success else { return Ending(code: 0, standardOutput: text) }
+            let kind: APIError.Code = code == .validationFailure ? .invalidArgument : .internal
+            guard output == .json else { return Ending(code: kind.exitCode, standardError: text) }
+            return ending(after: APIError(kind, message(for: error)), output)
         }
     }
 
     /// One line about a failure.
-    static func failureLine(_ error: APIError) -> String {
-        "roost: \(printable(error.description))\n"
+    private static func failureLine(_ error: APIError, _ output: OutputFormat) -> String {
+        // Encoding two strings and a word cannot fail; the message is still there as text if it did.
+        if output == .json, let line = try? JSONText.line(error) { return String(decoding: line, as: UTF8.self) }
+        return "roost: \(printable(error.description))\n"
     }
 
-    static func exit(after error: any Error) -> Never {
-        let ending = ending(after: error)
+    static func exit(after error: any Error, _ output: OutputFormat) -> Never {
+        let ending = ending(after: error, output)
         try? FileDescriptor.standardOutput.write(ending.standardOutput)
         try? FileDescriptor.standardError.write(ending.standardError)
         #if canImport(Glibc)

@@ -15,6 +15,17 @@ enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
     case table
     /// The API's own types, for scripts; its form stays.
     case json
+
+    /// The format that the words of a command line ask for; they may be no command in any other respect.
+    init(askedForBy words: [String]) {
+        self = .table
+        let words = words.prefix { $0 != "--" }
+        for (index, word) in words.enumerated() {
+            let next = index + 1 < words.count ? words[index + 1] : ""
+            let value = word == "--output" ? next : word.hasPrefix("--output=") ? String(word.dropFirst(9)) : ""
+            if let format = OutputFormat(rawValue: value) { self = format }
+        }
+    }
 }
 
 /// The options that every command takes.
@@ -45,6 +56,9 @@ struct GlobalOptions: ParsableArguments {
 
     var client: RoostClient { RoostClient(socketPath: socketPath) }
 
+    /// How jobs that are waited for get on, on standard error.
+    var progress: ProgressDisplay { ProgressDisplay(output) }
+
     /// Prints a value: in JSON as it is, else as `render` makes it for a terminal of a width, or nil for no terminal.
     func show<Value: Encodable>(_ value: Value, _ render: (Value, Int?) -> String) throws {
         switch output {
@@ -56,11 +70,5 @@ struct GlobalOptions: ParsableArguments {
     /// Prints a value in JSON, or else a sentence.
     func show(_ value: some Encodable, sentence: String) throws {
         try show(value) { _, _ in printable(sentence) + "\n" }
-    }
-
-    /// Prints a sentence where people read; the API has no value to print.
-    func show(sentence: String) throws {
-        guard output == .table else { return }
-        try FileDescriptor.standardOutput.write(printable(sentence) + "\n")
     }
 }

@@ -48,7 +48,7 @@ enum Main {
                 try command.run()
             }
         } catch {
-            Roost.exit(after: error)
+            Roost.exit(after: error, OutputFormat(askedForBy: CommandLine.arguments))
         }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import RoostAPI
 import RoostClient
 import ScriptedRoostd
@@ -112,6 +113,19 @@ import Testing
             #expect(outcomes.failures == ["roost: cannot start no1\n", "roost: cannot start no2\n"])
             #expect(outcomes.exitCode == 3)
         }
+    }
+
+    @Test func creationThatStartsKeepsTheFieldsOfItsJob() throws {
+        var created = Job(id: 1, kind: "vm.create", subject: "web", virtualMachine: nil, started: "")
+        created.result = "the identifier"
+        let started = Job(id: 2, kind: "vm.start", subject: "web", virtualMachine: nil, started: "")
+        let both = try JSONText.line(VMCreate.Creation(created: created, started: started))
+        struct Read: Decodable { var start: Job? }
+        let decoder = JSONDecoder()
+        #expect(try decoder.decode(Job.self, from: Data(both)) == created)
+        #expect(try decoder.decode(Read.self, from: Data(both)).start == started)
+        let alone = try JSONText.line(VMCreate.Creation(created: created))
+        #expect(alone == (try JSONText.line(created)))
     }
 
     @Test func sameFailureIsReportedOnce() {

@@ -149,6 +149,8 @@ func ending(_ words: String...) async -> Ending {
             (["firmware", "set", "x", "--boot-order", "a,,b"], "empty element"),
             (["job", "show", "0"], "from 1"),
             (["completion", "tcsh"], "bash, zsh, fish"),
+            (["vm", "console", "x", "--output", "json"], "--log"),
+            (["vm", "screenshot", "x", "-", "--output", "json"], "name a file"),
         ]
         for (words, text) in lines {
             var ending = Ending(code: -1)
@@ -175,6 +177,36 @@ func ending(_ words: String...) async -> Ending {
     func failureEndsWithTheCodeOfItsKind(code: APIError.Code) {
         let ending = Roost.ending(after: APIError(code, "cannot start \u{1B}[31mweb", cause: "deep"))
         #expect(ending == Ending(code: code.exitCode, standardError: "roost: cannot start \\u{1b}[31mweb: deep\n"))
+    }
+
+    @Test(arguments: APIError.Code.allCases)
+    func failureIsAnObjectOnALineWhereJSONIsAskedFor(code: APIError.Code) {
+        let ending = Roost.ending(after: APIError(code, "cannot start \u{1B}web\n", cause: "deep"), .json)
+        let line = #"{"cause":"deep","code":"\#(code.rawValue)","message":"cannot start \u001bweb\n"}"# + "\n"
+        #expect(ending == Ending(code: code.exitCode, standardError: line))
+    }
+
+    @Test func mistakeOfUseIsAnInvalidArgumentWhereJSONIsAskedFor() async {
+        do {
+            _ = try await Roost.asyncParseAsRoot(["vm", "frobnicate"])
+        } catch {
+            let ending = Roost.ending(after: error, .json)
+            #expect(ending.code == 2)
+            #expect(ending.standardError.hasPrefix(#"{"code":"invalidArgument","message":""#))
+            #expect(ending.standardError.hasSuffix("\"}\n"))
+            #expect(!ending.standardError.contains("Usage"))
+        }
+    }
+
+    @Test(
+        arguments: [
+            ([], .table), (["--output", "json", "vm", "list"], .json), (["vm", "nonsense", "--output=json"], .json),
+            (["--output", "json", "--output", "table"], .table), (["vm", "start", "--", "--output", "json"], .table),
+            (["vm", "list", "--output"], .table), (["vm", "list", "--output", "xml"], .table),
+        ] as [([String], OutputFormat)]
+    )
+    func formatIsKnownOfALineThatIsNoCommand(words: [String], format: OutputFormat) {
+        #expect(OutputFormat(askedForBy: words) == format)
     }
 
     @Test func lostReaderIsSilent() {

@@ -47,9 +47,18 @@ import Testing
         let written = Written()
         let display = written.display(width: 40)
         display.update(job(0))
-        display.note("roost: warning: x\n")
+        display.note("warning: x")
         let bar = "\r\u{1B}[Kvm.create web [---------------]   0 %"
         #expect(written.all == bar + "\r\u{1B}[Kroost: warning: x\n" + bar)
+    }
+
+    @Test func programIsToldNothingButNotesEachAnObject() {
+        let written = Mutex("")
+        let display = ProgressDisplay(width: 40, .json) { more in written.withLock { $0 += more } }
+        for percent in 0...100 { display.update(job(Double(percent) / 100)) }
+        display.note("warning: \u{1B}x")
+        display.end(job(1))
+        #expect(written.withLock { $0 } == #"{"message":"warning: \u001bx"}"# + "\n")
     }
 
     @Test func elsewhereQuartersArePlainLines() {

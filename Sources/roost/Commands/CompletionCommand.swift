@@ -5,7 +5,10 @@ struct CompletionCommand: ParsableCommand {
         commandName: "completion",
         abstract: "Print a completion script for bash, zsh or fish.",
         discussion: help(
-            "The script completes commands, options, and the names of virtual machines and switches.",
+            """
+            The script completes commands, options, and the names of virtual machines and switches. With --output json \
+            it is the value of "script".
+            """,
             example: """
                 roost completion bash > /etc/bash_completion.d/roost
                 roost completion fish > roost.fish
@@ -19,7 +22,8 @@ struct CompletionCommand: ParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() throws {
-        try FileDescriptor.standardOutput.write(Roost.completionScript(for: shell) + "\n")
+        let script = Roost.completionScript(for: shell) + "\n"
+        try global.show(["shell": shell.rawValue, "script": script]) { _, _ in script }
     }
 
     private static func shell(_ text: String) throws -> CompletionShell {

@@ -175,7 +175,10 @@ struct DiskDetach: AsyncParsableCommand {
             )
         }
         try await global.client.detachDisk(from: machine, location: location)
-        try global.show(sentence: "\(machine): \(location) detached")
+        try global.show(
+            ["virtualMachine": machine, "location": location],
+            sentence: "\(machine): \(location) detached"
+        )
     }
 
     /// The location of the drive with a file.

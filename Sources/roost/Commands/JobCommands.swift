@@ -47,7 +47,9 @@ struct JobShow: AsyncParsableCommand {
     func run() async throws {
         let id = id
         if wait {
-            try await global.show(JobRunner(global.client).run { try await $0.job(id, waitSeconds: $1) }) {
+            try await global.show(
+                JobRunner(global.client, progress: global.progress).run { try await $0.job(id, waitSeconds: $1) }
+            ) {
                 Render.job($0).text(width: $1)
             }
         } else {

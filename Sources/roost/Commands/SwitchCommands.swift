@@ -88,6 +88,6 @@ struct SwitchRemove: AsyncParsableCommand {
 
     func run() async throws {
         try await global.client.removeSwitch(name)
-        try global.show(sentence: "\(name): removed")
+        try global.show(["name": name], sentence: "\(name): removed")
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import RoostAPI
 import RoostClient
+import RoostPrimitives
 
 struct VMCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,7 +40,14 @@ struct VMShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "Show one virtual machine with all its settings.",
-        discussion: help(cmdlet: "Get-VM", example: "roost vm show web")
+        discussion: help(
+            """
+            Of a machine whose configuration cannot be read it shows what is known, then ends with the exit code of the \
+            reason, as 7 for a damaged file.
+            """,
+            cmdlet: "Get-VM",
+            example: "roost vm show web"
+        )
     )
 
     @Argument(help: "The machine's name or GUID.", completion: .virtualMachines)
@@ -48,7 +56,23 @@ struct VMShow: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        try global.show(await global.client.virtualMachine(name)) { Render.machine($0, width: $1) }
+        do {
+            try global.show(await global.client.virtualMachine(name)) { Render.machine($0, width: $1) }
+        } catch let error as APIError where error.code != .unavailable && error.code != .timeout {
+            if let summary = try await global.client.virtualMachines().first(where: isBroken) {
+                try global.show(BrokenMachine(summary: summary)) { Render.summary($0.summary).text(width: $1) }
+            }
+            throw error
+        }
+    }
+
+    /// What there is of a ``VirtualMachineDetail`` when the configuration cannot be read.
+    private struct BrokenMachine: Encodable {
+        var summary: VirtualMachineSummary
+    }
+
+    private func isBroken(_ machine: VirtualMachineSummary) -> Bool {
+        machine.state == .broken && (machine.name == name || GUID(name) == machine.id)
     }
 }
 
@@ -101,6 +125,9 @@ struct VMScreenshot: AsyncParsableCommand {
     func validate() throws {
         if file == "-", FileDescriptor.standardOutput.isTerminal {
             throw ValidationError("A picture is not for a terminal: redirect the output, or name a file.")
+        }
+        if file == "-", global.output == .json {
+            throw ValidationError("A picture is no JSON: with --output json, name a file.")
         }
     }
 

@@ -20,6 +20,8 @@ struct VMConsole: AsyncParsableCommand {
             On a terminal every key goes to the guest, Ctrl-C too; Ctrl-] leaves. When standard input is a file or a \
             pipe, its bytes are typed, and the console stays open until the machine stops, for --linger seconds, or until \
             Ctrl-C.
+
+            With --output json, --log prints an object whose "log" is the text; bytes that are no UTF-8 are replaced.
             """,
             cmdlet: "vmconnect",
             example: """
@@ -44,9 +46,19 @@ struct VMConsole: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        if global.output == .json, !log {
+            throw ValidationError("What a console shows is no JSON: --output json goes with --log only.")
+        }
+    }
+
     func run() async throws {
         if log {
-            try FileDescriptor.standardOutput.write(await global.client.consoleLog(name))
+            let bytes = try await global.client.consoleLog(name)
+            switch global.output {
+            case .json: try global.show(["log": String(decoding: bytes, as: UTF8.self)], sentence: "")
+            case .table: try FileDescriptor.standardOutput.write(bytes)
+            }
         } else {
             try await connect()
         }

@@ -115,15 +115,43 @@ struct VMCreate: AsyncParsableCommand {
 
     func run() async throws {
         let request = try request()
-        let sentence = { (job: Job) in "\(name): created" + (job.result.map { " (\($0))" } ?? "") }
-        let job = try await global.runJob(waits: !jobs.noWait, interrupt: .cancels, sentence: sentence) {
-            try await $0.createVirtualMachine(request, waitSeconds: $1)
+        let waits = !jobs.noWait
+        let create = JobRunner(global.client, waits: waits, interrupt: .cancels, progress: global.progress)
+        let created = try await create.run { try await $0.createVirtualMachine(request, waitSeconds: $1) }
+        let sentence = "\(name): created" + (created.result.map { " (\($0))" } ?? "")
+        guard start else { return try global.show(created, sentence: waits ? sentence : String(created.id)) }
+        // People see at once that the machine is made; a program gets one value, whatever becomes of the start.
+        if global.output == .table { try global.show(created, sentence: sentence) }
+        let started: Job
+        do {
+            started = try await startMachine(created)
+        } catch {
+            if global.output == .json { try global.show(Creation(created: created), sentence: "") }
+            throw error
         }
-        guard start else { return }
-        let machine = job.virtualMachine?.uppercased ?? name
-        let started = try await JobRunner(global.client).run {
+        try global.show(Creation(created: created, started: started), sentence: "\(started.subject): started")
+    }
+
+    private func startMachine(_ created: Job) async throws -> Job {
+        let machine = created.virtualMachine?.uppercased ?? name
+        return try await JobRunner(global.client, progress: global.progress).run {
             try await $0.startVirtualMachine(machine, waitSeconds: $1)
         }
-        try global.show(sentence: "\(started.subject): started")
+    }
+
+    /// The job that made a machine, with the one that started it as its `start`.
+    struct Creation: Encodable {
+        var created: Job
+        var started: Job?
+
+        private enum CodingKeys: String, CodingKey {
+            case started = "start"
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try created.encode(to: encoder)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(started, forKey: .started)
+        }
     }
 }

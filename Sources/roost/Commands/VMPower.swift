@@ -9,12 +9,10 @@ struct VMStart: AsyncParsableCommand {
         discussion: help(cmdlet: "Start-VM", example: "roost vm start web\nroost vm start web db cache")
     )
 
-    @OptionGroup var machines: MachineNames
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
-        try await global.onEach(machines.unique, done: "started", waits: !jobs.noWait) {
+        try await machines.runJobs(done: "started") {
             try await $0.startVirtualMachine($1, waitSeconds: $2)
         }
     }
@@ -56,15 +54,13 @@ struct VMStop: AsyncParsableCommand {
         )
     )
 
-    @OptionGroup var machines: MachineNames
     @OptionGroup var stop: StopOptions
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
         let request = stop.request
         let done = stop.turnOff ? "turned off" : "stopped"
-        try await global.onEach(machines.unique, done: done, waits: !jobs.noWait) {
+        try await machines.runJobs(done: done) {
             try await $0.stopVirtualMachine($1, request, waitSeconds: $2)
         }
     }
@@ -81,14 +77,12 @@ struct VMRestart: AsyncParsableCommand {
         )
     )
 
-    @OptionGroup var machines: MachineNames
     @OptionGroup var stop: StopOptions
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
         let request = stop.request
-        try await global.onEach(machines.unique, done: "restarted", waits: !jobs.noWait) {
+        try await machines.runJobs(done: "restarted") {
             try await $0.restartVirtualMachine($1, request, waitSeconds: $2)
         }
     }
@@ -101,12 +95,10 @@ struct VMPause: AsyncParsableCommand {
         discussion: help(cmdlet: "Suspend-VM", example: "roost vm pause web")
     )
 
-    @OptionGroup var machines: MachineNames
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
-        try await global.onEach(machines.unique, done: "paused", waits: !jobs.noWait) {
+        try await machines.runJobs(done: "paused") {
             try await $0.pauseVirtualMachine($1, waitSeconds: $2)
         }
     }
@@ -119,12 +111,10 @@ struct VMResume: AsyncParsableCommand {
         discussion: help(cmdlet: "Resume-VM", example: "roost vm resume web")
     )
 
-    @OptionGroup var machines: MachineNames
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
-        try await global.onEach(machines.unique, done: "resumed", waits: !jobs.noWait) {
+        try await machines.runJobs(done: "resumed") {
             try await $0.resumeVirtualMachine($1, waitSeconds: $2)
         }
     }

@@ -16,21 +16,18 @@ struct VMRemove: AsyncParsableCommand {
         )
     )
 
-    @OptionGroup var machines: MachineNames
-
     @Flag(help: "Delete the machines' own disks too.")
     var removeDisks = false
 
     @Flag(help: "Do not ask.")
     var yes = false
 
-    @OptionGroup var jobs: JobOptions
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
         try confirm()
         let request = RemoveVirtualMachineRequest(removeDisks: removeDisks ? true : nil)
-        try await global.onEach(machines.unique, done: "removed", waits: !jobs.noWait) {
+        try await machines.runJobs(done: "removed") {
             try await $0.removeVirtualMachine($1, request, waitSeconds: $2)
         }
     }

@@ -37,7 +37,7 @@ final class JobRunner: Sendable {
         _ client: RoostClient,
         waits: Bool = true,
         interrupt: Interrupt = .leaves,
-        progress: ProgressDisplay = ProgressDisplay()
+        progress: ProgressDisplay
     ) {
         self.client = client
         self.waits = waits
@@ -100,14 +100,14 @@ final class JobRunner: Sendable {
     private func obeyInterrupt(_ job: Job) async throws -> Job {
         switch interrupt {
         case .cancels:
-            progress.note("roost: cancelling job \(job.id) (\(printable("\(job.kind) \(job.subject)")))\n")
+            progress.note("cancelling job \(job.id) (\(job.kind) \(job.subject))")
             return try await client.cancelJob(job.id)
         case .leaves:
             progress.end(job)
             progress.note(
                 """
-                roost: \(printable("\(job.kind) \(job.subject)")) goes on as job \(job.id): \
-                "roost job show \(job.id)" tells how it ends, "roost job cancel \(job.id)" cancels it\n
+                \(job.kind) \(job.subject) goes on as job \(job.id): "roost job show \(job.id)" tells how it ends, \
+                "roost job cancel \(job.id)" cancels it
                 """
             )
             throw ExitCode(Roost.interrupted)
@@ -116,7 +116,7 @@ final class JobRunner: Sendable {
 
     /// The job, when it succeeded, after its warnings were printed.
     private func checked(_ job: Job) throws -> Job {
-        for warning in job.warnings { progress.note("roost: warning: \(printable(warning))\n") }
+        for warning in job.warnings { progress.note("warning: \(warning)") }
         switch job.state {
         case .succeeded, .running:
             return job

@@ -1,11 +1,12 @@
 import RoostAPI
 import Synchronization
 
-/// Shows how jobs get on: a bar on a terminal, plain lines elsewhere.
+/// Shows how jobs get on: a bar on a terminal, plain lines elsewhere, nothing but notes for a program.
 ///
 /// Jobs are reported here only once they have taken a second, so short ones leave no trace.
 final class ProgressDisplay: Sendable {
     private let width: Int?
+    private let output: OutputFormat
     private let write: @Sendable (String) -> Void
     private let state = Mutex(State())
 
@@ -15,22 +16,29 @@ final class ProgressDisplay: Sendable {
         var hasBar = false
     }
 
+    /// What is told beside the command's own result.
+    private struct Note: Encodable {
+        var message: String
+    }
+
     /// A display for a terminal of a width; nil for no terminal.
-    init(width: Int?, write: @escaping @Sendable (String) -> Void) {
+    init(width: Int?, _ output: OutputFormat = .table, write: @escaping @Sendable (String) -> Void) {
         self.width = width
+        self.output = output
         self.write = write
     }
 
     /// A display on standard error.
-    convenience init() {
+    convenience init(_ output: OutputFormat) {
         // Progress that cannot be shown is no reason to fail.
-        self.init(width: FileDescriptor.standardError.terminalWidth) { text in
+        self.init(width: FileDescriptor.standardError.terminalWidth, output) { text in
             try? FileDescriptor.standardError.write(text)
         }
     }
 
     /// Takes note of a job that still runs.
     func update(_ job: Job) {
+        guard output == .table else { return }
         state.withLock { state in
             if let index = state.running.firstIndex(where: { $0.id == job.id }) {
                 state.running[index] = job
@@ -49,10 +57,13 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    /// Prints a line in its own right, above the bar.
-    func note(_ line: String) {
+    /// Prints a line in its own right, above the bar; for a program, an object with a `message`.
+    func note(_ message: String) {
         state.withLock { state in
-            write((state.hasBar ? Self.clearLine : "") + line)
+            if output == .json, let line = try? JSONText.line(Note(message: message)) {
+                return write(String(decoding: line, as: UTF8.self))
+            }
+            write((state.hasBar ? Self.clearLine : "") + "roost: \(printable(message))\n")
             state.hasBar = false
             if let width { showBar(&state, width) }
         }

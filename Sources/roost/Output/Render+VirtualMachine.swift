@@ -20,7 +20,7 @@ extension Render {
 
     /// A machine's settings as fields, then its drives and network adapters as tables.
     static func machine(_ detail: VirtualMachineDetail, width: Int?) -> String {
-        var text = summary(detail).text(width: width)
+        var text = settings(detail).text(width: width)
         if !detail.drives.isEmpty { text += "\n" + drives(detail.drives).text(width: width) }
         if !detail.networkAdapters.isEmpty { text += "\n" + adapters(detail.networkAdapters).text(width: width) }
         text += "\n" + firmware(detail.firmware).text(width: width)
@@ -28,8 +28,8 @@ extension Render {
         return text
     }
 
-    private static func summary(_ detail: VirtualMachineDetail) -> FieldList {
-        let summary = detail.summary
+    /// What is known of every machine, be it broken.
+    static func summary(_ summary: VirtualMachineSummary) -> FieldList {
         var fields = FieldList()
         fields.append("Name", summary.name)
         fields.append("Identifier", summary.id.uppercased)
@@ -40,6 +40,12 @@ extension Render {
         fields.append("Version", summary.version)
         fields.append("Memory", summary.memoryMiB.map(memoryText))
         fields.append("Processors", summary.processors.map(String.init))
+        fields.append("Configuration", summary.configurationFile)
+        return fields
+    }
+
+    private static func settings(_ detail: VirtualMachineDetail) -> FieldList {
+        var fields = summary(detail.summary)
         fields.append("Created", detail.created)
         let delay = detail.automaticStartDelaySeconds
         let start = detail.automaticStartAction.rawValue
