@@ -186,16 +186,17 @@ func ending(_ words: String...) async -> Ending {
         #expect(ending == Ending(code: code.exitCode, standardError: line))
     }
 
-    @Test func mistakeOfUseIsAnInvalidArgumentWhereJSONIsAskedFor() async {
-        do {
-            _ = try await Roost.asyncParseAsRoot(["vm", "frobnicate"])
-        } catch {
-            let ending = Roost.ending(after: error, .json)
-            #expect(ending.code == 2)
-            #expect(ending.standardError.hasPrefix(#"{"code":"invalidArgument","message":""#))
-            #expect(ending.standardError.hasSuffix("\"}\n"))
-            #expect(!ending.standardError.contains("Usage"))
-        }
+    @Test func mistakeOfUseIsAnInvalidArgumentWhereJSONIsAskedFor() async throws {
+        let error = try #require(
+            await #expect(throws: (any Error).self) {
+                try await Roost.asyncParseAsRoot(["vm", "frobnicate"])
+            }
+        )
+        let ending = Roost.ending(after: error, .json)
+        #expect(ending.code == 2)
+        #expect(ending.standardError.hasPrefix(#"{"code":"invalidArgument","message":""#))
+        #expect(ending.standardError.hasSuffix("\"}\n"))
+        #expect(!ending.standardError.contains("Usage"))
     }
 
     @Test(
