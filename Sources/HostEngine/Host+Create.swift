@@ -44,7 +44,10 @@ extension Host {
             throw APIError(.invalidArgument, "a disk that is attached where it lies keeps its size: leave the size out")
         }
         if request.diskFormat != nil && request.disk == nil {
-            throw APIError(.invalidArgument, "a disk's format is stated for a disk that is attached: name one, or leave it out")
+            throw APIError(
+                .invalidArgument,
+                "a disk's format is stated for a disk that is attached: name one, or leave it out"
+            )
         }
         for path in [request.image, request.disk].compactMap({ $0 }) where !path.hasPrefix("/") {
             throw APIError(.invalidArgument, "the path \(path) is not absolute")

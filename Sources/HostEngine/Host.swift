@@ -221,4 +221,13 @@ package actor Host {
             }
         }
     }
+
+    /// Brings the files of all machines to rest, before roostd ends.
+    package func settle() async {
+        await withDiscardingTaskGroup { group in
+            for machine in machines.values {
+                group.addTask { await machine.settleIfDue() }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ package import Logging
 package import NIOCore
 import QEMUDriver
 import RoostAPI
+import RoostPrimitives
 import VMConfiguration
 
 /// What roostd is told when it starts.
@@ -64,7 +65,8 @@ extension HostContext {
             runDirectory: options.runDirectory,
             store: ConfigurationStore(
                 directory: directory,
-                supportedVersions: level.supportedConfigurationVersions
+                supportedVersions: level.supportedConfigurationVersions,
+                report: { report in publish(report, events, log) }
             ),
             installation: installation,
             level: level,
@@ -81,6 +83,29 @@ extension HostContext {
             images: try DiskImages()
         )
     }
+}
+
+/// Tells everybody what the store found wrong and put right.
+private func publish(_ report: StorageReport, _ events: EventHub, _ log: Logger) {
+    let file = report.path.split(separator: "/").last.map(String.init) ?? report.path
+    let kind: String
+    let level: Logger.Level
+    switch report.action {
+    case .restored: (kind, level) = ("storage.restored", .warning)
+    case .completed: (kind, level) = ("storage.completed", .notice)
+    case .copyRefreshed: (kind, level) = ("storage.copyRefreshed", .notice)
+    case .changeAccepted: (kind, level) = ("storage.changeAccepted", .notice)
+    case .blocksNoted: (kind, level) = ("storage.blocksNoted", .warning)
+    case .headerRepaired: (kind, level) = ("storage.headerRepaired", .warning)
+    case .failed: (kind, level) = ("storage.failed", .error)
+    }
+    log.log(level: level, "\(report)")
+    events.publish(
+        kind,
+        virtualMachine: GUID(file.prefix { $0 != "." }),
+        subject: file,
+        message: report.description
+    )
 }
 
 /// What takes a second to find out about a host, and is remembered until QEMU, the kernel or /dev/kvm changes.

@@ -8,7 +8,9 @@ import Synchronization
 import VMConfiguration
 
 extension VirtualMachine {
-    /// Starts QEMU and the guest; when this throws, neither is left. To be called within the gate.
+    /// Starts QEMU and the guest; when this throws, neither is left.
+    ///
+    /// To be called within the gate.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         let configuration = try await load()
         services = configuration.integrationServices

@@ -45,6 +45,7 @@ extension VirtualMachine {
         try requireUsable("change")
         let (store, id, path) = (host.store, id, path)
         let changed = try await onDisk { try store.update(id: id, path: path, change) }
+        scheduleSettling()
         let next = ConfigurationSummary(changed)
         if next != summary {
             summary = next

@@ -43,6 +43,7 @@ package actor VirtualMachine {
     private var answers: [LifeCycle.CommandID: CheckedContinuation<Void, any Error>] = [:]
     private var nextCommand = 0
     private var lastRecordWrite: Task<Void, Never>?
+    private var settleTask: Task<Void, Never>?
 
     /// A machine whose configuration can be read, or cannot.
     package init(_ stored: StoredMachine, host: HostContext) {
@@ -362,6 +363,7 @@ package actor VirtualMachine {
 
     private func enqueue(_ next: RunRecord) -> Task<Void, any Error> {
         record = next
+        scheduleSettling()
         let previous = lastRecordWrite
         let (store, id) = (host.store, id)
         let version = Int(summary?.version.rawValue ?? 0)
@@ -377,5 +379,38 @@ package actor VirtualMachine {
             }
         }
         return write
+    }
+
+    // MARK: - Files at rest
+
+    /// Empties the replay logs of the machine's files once it has been left alone for some seconds, so that other
+    /// programs find files at rest.
+    func scheduleSettling() {
+        settleTask?.cancel()
+        settleTask = Task {
+            guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
+            await settle()
+        }
+    }
+
+    /// Brings the files to rest now, when that is still to be done.
+    package func settleIfDue() async {
+        if settleTask != nil { await settle() }
+    }
+
+    /// Empties the replay logs of the machine's files.
+    private func settle() async {
+        settleTask?.cancel()
+        settleTask = nil
+        await finishRecordWrites()
+        guard !isRemoved, cycle.damage == nil else { return }
+        let (store, id, path) = (host.store, id, path)
+        await gate.run {
+            // Nothing is lost when it fails: the logs are replayed by whoever opens the files next.
+            _ = try? await onDisk {
+                try store.settle(path: path)
+                try store.settleRunRecord(of: id)
+            }
+        }
     }
 }

@@ -111,6 +111,7 @@ struct Roostd: AsyncParsableCommand {
         configuration.maximumGracefulShutdownDuration = .seconds(3)
         configuration.maximumCancellationDuration = .seconds(2)
         try await ServiceGroup(configuration: configuration).run()
+        await host.settle()
         unlink(socket)
     }
 

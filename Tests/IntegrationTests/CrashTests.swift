@@ -108,16 +108,25 @@ extension Integration {
                 try await roostd.start("vm")
                 let qemu = try roostd.qemu(id)
                 let bytes = try #require(Files.read(roostd.configuration(id)))
+                let copy = "\(roostd.stateDirectory)/Configuration Copies/\(id).vmcx.copy"
+                let copyBytes = try #require(Files.read(copy))
                 await roostd.kill9()
-                try Files.write("nothing that anybody could read", roostd.configuration(id))
+                for path in [roostd.configuration(id), copy] {
+                    try Files.write("nothing that anybody could read", path)
+                }
                 try await roostd.start()
 
                 let broken = try #require(try await client.virtualMachines().first)
                 #expect(broken.state == .broken)
-                #expect(broken.reason?.contains("\(qemu.processID)) still runs") == true)
+                #expect(broken.reason?.contains("its guest, started before, is running") == true)
                 #expect(qemu.isAlive)
+                let started = try await refusal { try await client.startVirtualMachine(id, waitSeconds: 30) }
+                #expect(started?.code == .invalidState)
                 let refused = try await refusal { try await client.removeVirtualMachine(id, waitSeconds: 30) }
                 #expect(refused?.code == .invalidState)
+                // Its guest can be paused and resumed as ever.
+                try await client.pauseVirtualMachine(id, waitSeconds: 30).succeeded()
+                try await client.resumeVirtualMachine(id, waitSeconds: 30).succeeded()
                 try await client.stopVirtualMachine(id, .init(turnOff: true), waitSeconds: 30).succeeded()
                 #expect(!qemu.isAlive)
                 #expect(try await client.virtualMachines().first?.state == .broken)
@@ -125,9 +134,37 @@ extension Integration {
                 // With its bytes back the machine is as it was, but off.
                 await roostd.kill9()
                 try Files.write(bytes, roostd.configuration(id))
+                try Files.write(copyBytes, copy)
                 try await roostd.start()
                 #expect(try await roostd.state("vm") != .running)
                 try await roostd.start("vm")
+            }
+        }
+
+        @Test func damagedConfigurationComesBackFromItsSecondCopyWhileTheGuestRuns() async throws {
+            try await withRoostd("restored-while-running") { roostd in
+                let id = try await roostd.create("vm")
+                try await roostd.start("vm")
+                let qemu = try roostd.qemu(id)
+                let before = try await roostd.client.virtualMachine(id)
+                await roostd.kill9()
+                try Files.write("nothing that anybody could read", roostd.configuration(id))
+                try await roostd.start()
+
+                #expect(try await roostd.state("vm") == .running)
+                #expect(qemu.isAlive)
+                let after = try await roostd.client.virtualMachine(id)
+                #expect(after.notes == before.notes && after.drives == before.drives)
+                let events = roostd.client.events(since: 0)
+                var kinds: [String] = []
+                for try await event in events {
+                    kinds.append(event.kind)
+                    if event.kind == "storage.restored" {
+                        #expect(event.message.contains(".damaged-") && event.virtualMachine?.uppercased == id)
+                        break
+                    }
+                }
+                #expect(kinds.contains("storage.restored"))
             }
         }
 
