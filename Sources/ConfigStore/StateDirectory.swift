@@ -10,6 +10,7 @@ package import VMConfiguration
 /// ```
 /// <state>/Virtual Machines/<GUID>.vmcx | <GUID>.xml   configuration
 ///                          <GUID>.vmrs                run record
+///                          <GUID>.<version>.<xml|vmcx>.sealed   the configuration before an upgrade
 ///                          <GUID>.vmgs                UEFI variables
 ///                          <GUID>.seed.iso            cloud-init seed
 ///                          <GUID>.creating            what to undo when a creation was cut off
@@ -46,6 +47,11 @@ package struct StateDirectory: Sendable, Hashable {
     /// The path of a file's second copy.
     package func copy(of path: String) -> String {
         "\(copies)/\(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]).copy"
+    }
+
+    /// The path under which a machine's configuration of an older version is kept after an upgrade.
+    package func sealed(_ id: GUID, _ version: ConfigurationVersion) -> String {
+        "\(virtualMachines)/\(id.uppercased).\(version).\(version.fileFormat.fileExtension).sealed"
     }
 
     /// The path of a machine's run record.

@@ -139,12 +139,6 @@ extension Host {
             let known = context.store.supportedVersions.map(\.description).joined(separator: ", ")
             throw APIError(.unsupported, "this host does not run configuration version \(version): it runs \(known)")
         }
-        guard version.fileFormat == .vmcx else {
-            throw APIError(
-                .unsupported,
-                "this release creates machines of configuration version 6.0 and newer, not \(version)"
-            )
-        }
         return version
     }
 
@@ -185,9 +179,8 @@ extension Host {
         let guestState = directory.guestState(id)
         var paths = plan.ownDisk.map { [plan.folder, $0, "\($0).partial"] } ?? []
         if let seed = plan.seed { paths += [seed, "\(seed).partial"] }
-        let file = directory.configuration(id, .vmcx)
-        // What is written atomically leaves a ".new" when it is cut off.
-        paths += [guestState, "\(guestState).new", "\(file).new", file]
+        let file = directory.configuration(id, plan.configuration.version.fileFormat)
+        paths += [guestState, file]
         let made = paths
         let journal = try await onDisk { try CreationJournal(id, paths: made, in: directory) }
         do {

@@ -32,6 +32,10 @@ package actor Host {
         for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
             context.log.notice("undid a creation that was cut off", metadata: ["machine": "\(id)"])
         }
+        let store = context.store
+        for id in try await onDisk({ try store.finishUpgrades() }) {
+            context.log.notice("completed an upgrade that was cut off", metadata: ["machine": "\(id)"])
+        }
         for stored in try await scan() { await adopt(stored) }
         let isHostStart = await context.switches.lastBootID != context.bootID
         let due = await recoverAll(isHostStart: isHostStart)

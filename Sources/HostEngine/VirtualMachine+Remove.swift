@@ -42,6 +42,7 @@ extension VirtualMachine {
                     rmdir(FileAccess.folder(of: disk))
                 }
                 for file in [directory.seed(id), directory.guestState(id)] { try FileAccess.remove(file) }
+                try store.removeSealed(id)
                 for file in [directory.runRecord(id), path] { try store.remove(path: file) }
             }
         } catch {

@@ -12,7 +12,8 @@ import VMConfiguration
 /// dealt with in the order in which they arrive; whatever takes time runs beside it and comes back as an input.
 package actor VirtualMachine {
     package nonisolated let id: GUID
-    package nonisolated let path: String
+    /// The path of the configuration; an upgrade may give it another one.
+    package internal(set) var path: String
     nonisolated let host: HostContext
     /// One change of the configuration at a time.
     nonisolated let gate = SerialGate()

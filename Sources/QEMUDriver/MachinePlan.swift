@@ -59,8 +59,13 @@ package struct MachinePlan: Sendable, Hashable {
     }
 
     /// The machine type that a configuration pins: `pc-i440fx-…` for generation 1, `pc-q35-…` for generation 2.
-    package static func machineType(for configuration: VirtualMachineConfiguration) -> String {
+    ///
+    /// - Parameter version: the configuration version to pin for; nil means its own.
+    package static func machineType(
+        for configuration: VirtualMachineConfiguration,
+        version: ConfigurationVersion? = nil
+    ) -> String {
         let family = configuration.generation == .one ? "pc-i440fx" : "pc-q35"
-        return "\(family)-\(configuration.version.machineVersion)"
+        return "\(family)-\((version ?? configuration.version).machineVersion)"
     }
 }

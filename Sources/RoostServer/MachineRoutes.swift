@@ -40,6 +40,13 @@ struct MachineRoutes {
         }
         addLifeCycle(to: api)
         addScreens(to: api)
+        api.post("vms/:vm/update-version") { request, context in
+            let body = try await request.decode(UpdateVersionRequest.self, orEmpty: .init())
+            return try Response.json(try await host.machine(try context.argument("vm")).updateVersion(body))
+        }
+        api.get("vms/:vm/version-history") { _, context in
+            try Response.json(try await host.machine(try context.argument("vm")).versionHistory())
+        }
         api.get("vms/:vm/firmware") { _, context in
             try Response.json(try await host.machine(try context.argument("vm")).firmwareInfo())
         }

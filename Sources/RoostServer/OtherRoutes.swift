@@ -10,6 +10,7 @@ struct HostRoutes {
     func add(to api: RouterGroup<APIServer.Context>) {
         let host = host
         api.get("host") { _, _ in try Response.json(host.info()) }
+        api.get("host/versions") { _, _ in try Response.json(host.versions()) }
         api.post("host/stop-guests") { request, _ in
             try await host.answer(request, "host.stop-guests", subject: "all virtual machines") { _ in
                 await host.stopGuests(timeoutSeconds: 120)

@@ -28,11 +28,12 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
         let leaves = CommandPath.all.filter(\.isLeaf).map { $0.words.dropFirst().joined(separator: " ") }
         let vm = [
             "create", "list", "show", "set", "rename", "remove", "start", "stop", "restart", "pause", "resume",
-            "console", "screenshot",
+            "console", "screenshot", "update-version", "version-history",
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
         let others = [
-            "host show", "host stop-guests", "nic list", "switch create", "switch list", "switch remove",
+            "host show", "host versions", "host stop-guests", "nic list", "switch create", "switch list",
+            "switch remove",
             "firmware show", "firmware set",
             "events", "job list", "job show", "job cancel", "completion",
         ]

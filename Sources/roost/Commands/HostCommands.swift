@@ -7,7 +7,7 @@ struct HostCommand: ParsableCommand {
         commandName: "host",
         abstract: "Show what this host is and can do, and stop its guests.",
         discussion: help(cmdlet: "Get-VMHost", example: "roost host show"),
-        subcommands: [HostShow.self, HostStopGuests.self]
+        subcommands: [HostShow.self, HostVersions.self, HostStopGuests.self]
     )
 }
 
