@@ -48,8 +48,17 @@ public enum KeyValue: Hashable, Sendable {
 extension String {
     /// Whether two texts are the same UTF-8; `==` also takes canonically equivalent ones for equal.
     package func hasSameBytes(as other: some StringProtocol) -> Bool {
-        // Most differ in length, and that is known at once.
-        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+        // Byte by byte in memory: looking up keys by name does little else.
+        let result = utf8.withContiguousStorageIfAvailable { left in
+            other.utf8.withContiguousStorageIfAvailable { right in Self.areEqual(left, right) }
+        }
+        return (result ?? nil) ?? utf8.elementsEqual(other.utf8)
+    }
+
+    private static func areEqual(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard left.count == right.count else { return false }
+        for index in left.indices where left[index] != right[index] { return false }
+        return true
     }
 
     fileprivate func hashBytes(into hasher: inout Hasher) {

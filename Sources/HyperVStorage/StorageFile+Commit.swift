@@ -32,9 +32,7 @@ extension StorageFile {
         let logArea = start..<start + Int(headers.current.logSize)
         let alignment = Int(headers.current.alignment)
         let (plan, before) = try withView(image) { (view) throws(StorageError) in
-            var diagnosis = Diagnosis(collects: false)
-            let layout = try Layout(view, &diagnosis)
-            let hierarchy = try Hierarchy(layout, &diagnosis)
+            let (layout, hierarchy) = try currentLayout(view)
             let plan = try ChangePlan(newTree, view, layout, hierarchy, log: logArea, alignment: alignment)
             return (plan, layout.objectTables)
         }
@@ -43,12 +41,21 @@ extension StorageFile {
         StorageAction.apply(actions, to: &next.image)
         // Nothing leaves here that does not read back as the tree that was asked for.
         var diagnosis = Diagnosis(collects: false)
-        (_, next.tree) = try Self.keys(next.image, &diagnosis)
+        let found = try Self.keys(next.image, &diagnosis)
+        (next.layout, next.tree) = ((found.tables, found.hierarchy), found.tree)
         guard next.tree.children == newTree.children else {
             throw StorageError(.corrupt, .tree, at: nil, "the written keys would read back differently")
         }
         self = next
         return actions
+    }
+
+    /// What stands where in the file.
+    private func currentLayout(_ view: ImageView) throws(StorageError) -> (Layout, Hierarchy) {
+        if let layout { return (layout.tables, layout.hierarchy) }
+        var diagnosis = Diagnosis(collects: false)
+        let tables = try Layout(view, &diagnosis)
+        return (tables, try Hierarchy(tables, &diagnosis))
     }
 
     /// Whether the log is empty and every change stands in its place: the state of a file at rest.

@@ -18,6 +18,8 @@ public struct StorageFile: Sendable {
     var log: LogHeader
     /// Whether the log holds a transaction whose destinations have been written and not synced.
     var isLogInForce = false
+    /// What stands where in ``image``; nil when it has not been read since the last change.
+    var layout: (tables: Layout, hierarchy: Hierarchy)?
     /// Actions of recovery that nobody has fetched yet.
     private(set) var pendingRecovery: [StorageAction]
     /// What is left of ``pendingRecovery`` when a commit follows at once; nil when nothing can be left out.
@@ -47,7 +49,8 @@ public struct StorageFile: Sendable {
         pendingRecovery = recovered.report.actions
         shortRecovery = recovered.short
         tree = KeyNode("")
-        (_, tree) = try Self.keys(image, &diagnosis)
+        let found = try Self.keys(image, &diagnosis)
+        (layout, tree) = ((found.tables, found.hierarchy), found.tree)
     }
 
     /// A file whose bytes are known to be sound.
@@ -71,13 +74,13 @@ public struct StorageFile: Sendable {
     static func keys(
         _ image: [UInt8],
         _ diagnosis: inout Diagnosis
-    ) throws(StorageError) -> (Layout, KeyNode) {
+    ) throws(StorageError) -> (tables: Layout, hierarchy: Hierarchy, tree: KeyNode) {
         var checks = diagnosis
         defer { diagnosis = checks }
         return try withView(image) { (view) throws(StorageError) in
             let layout = try Layout(view, &checks)
             let hierarchy = try Hierarchy(layout, &checks)
-            return (layout, try layout.tree(view, hierarchy, &checks))
+            return (layout, hierarchy, try layout.tree(view, hierarchy, &checks))
         }
     }
 
