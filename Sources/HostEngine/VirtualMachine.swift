@@ -81,7 +81,7 @@ package actor VirtualMachine {
                 memoryMiB: summary?.memoryStartupMiB,
                 processors: summary?.processorCount,
                 reason: cycle.shownReason,
-                configurationFile: cycle.state == .broken ? path : nil
+                configurationFile: cycle.shownState == .broken ? path : nil
             ),
             startedAt: machine == nil ? nil : record.startedAt
         )
