@@ -64,7 +64,9 @@ package struct FileExamination: Sendable {
 
     /// Whether bytes are XML: by their beginning, or by the file's name when that says neither.
     package static func isXML(_ bytes: [UInt8], path: String) -> Bool {
-        let starts: [[UInt8]] = [[0xFF, 0xFE], [0xFE, 0xFF], [0xEF, 0xBB, 0xBF], [0x3C, 0x3F], [0x3C, 0], [0, 0x3C]]
+        let starts: [[UInt8]] = [
+            [0xFF, 0xFE], [0xFE, 0xFF], [0xEF, 0xBB, 0xBF], [0x3C, 0x3F], [0x3C, 0], [0, 0x3C],
+        ]
         if starts.contains(where: { bytes.starts(with: $0) }) { return true }
         return path.lowercased().hasSuffix(".xml")
     }

@@ -42,7 +42,10 @@ import Testing
         try machine.garble(machine.path, block: block)
         #expect(try FileExamination(of: machine.path, copy: nil).isSound)
         let found = try FileExamination(of: machine.path, copy: machine.copy)
-        #expect(found.findings.map(\.structure) == ["block (file object)", "block (file object)"].prefix(found.findings.count).map { $0 })
+        #expect(
+            found.findings.map(\.structure)
+                == ["block (file object)", "block (file object)"].prefix(found.findings.count).map { $0 }
+        )
         #expect(found.findings.first?.offset == UInt64(block * 4096))
     }
 

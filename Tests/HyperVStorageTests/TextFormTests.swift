@@ -16,7 +16,8 @@ import Testing
                     KeyNode("minus zero", .double(bitPattern: (-0.0).bitPattern)),
                     KeyNode("nan", .double(bitPattern: 0x7FF8_0000_0000_0001)),
                     KeyNode("data", .array((0..<33).map { UInt8($0 * 7) })), KeyNode("none", .array([])),
-                    KeyNode("twice", .int(1), flags: 2), KeyNode("twice", children: [KeyNode("Ω", .bool(false))], flags: 0x84),
+                    KeyNode("twice", .int(1), flags: 2),
+                    KeyNode("twice", children: [KeyNode("Ω", .bool(false))], flags: 0x84),
                 ]
             ), KeyNode("second"),
         ]
@@ -85,7 +86,8 @@ import Testing
     @Test func commentsEmptyLinesAndLineEndsOfOtherSystemsAreAccepted() throws {
         let text = "\u{FEFF}roost-keys 1\r\n# web\r\n\r\na\r\n  # below\r\n  b int 1\r\n   \r\n"
         #expect(
-            try TextForm.parse(Array(text.utf8)) == KeyNode("", children: [KeyNode("a", children: [KeyNode("b", .int(1))])])
+            try TextForm.parse(Array(text.utf8))
+                == KeyNode("", children: [KeyNode("a", children: [KeyNode("b", .int(1))])])
         )
     }
 
@@ -118,7 +120,8 @@ import Testing
         ("roost-keys 1\na string \"\t\"", 2, "control character"), ("roost-keys 1\na array x", 2, "number of bytes"),
         ("roost-keys 1\na array 1", 2, "ends"), ("roost-keys 1\na array 99999999999", 2, "ends"),
         ("roost-keys 1\na array 1\nb int 10000", 3, "next line"), ("roost-keys 1\na array 1\n  : 0g", 3, "digits"),
-        ("roost-keys 1\na array 1\n  : 0001", 3, "expected 2"), ("roost-keys 1\na array 2\n  : 00\n  : 00", 3, "expected 4"),
+        ("roost-keys 1\na array 1\n  : 0001", 3, "expected 2"),
+        ("roost-keys 1\na array 2\n  : 00\n  : 00", 3, "expected 4"),
         ("roost-keys 1\na array 0\n  : 00", 3, "quotation marks"),
     ]) func lineThatIsNoneIsNamed(text: String, line: Int, words: String) {
         let error = #expect(throws: StorageError.self) { try TextForm.parse(Array(text.utf8)) }
@@ -127,7 +130,9 @@ import Testing
     }
 
     @Test func textThatIsNoUTF8IsRefused() {
-        for text in [Array("roost-keys 1\na string \"".utf8) + [0xFF, 0x22], Array("roost-keys 1\n\"".utf8) + [0xC3, 0x22]] {
+        for text in [
+            Array("roost-keys 1\na string \"".utf8) + [0xFF, 0x22], Array("roost-keys 1\n\"".utf8) + [0xC3, 0x22],
+        ] {
             #expect(throws: StorageError.self) { try TextForm.parse(text) }
         }
     }

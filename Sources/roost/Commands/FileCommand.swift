@@ -75,6 +75,8 @@ struct FileShow: ParsableCommand {
 extension KeyFile {
     /// Says on standard error what is wrong with a file that was read in part.
     func warn() throws {
-        for problem in problems { try FileDescriptor.standardError.write("roost: \(printable("\(path): \(problem)"))\n") }
+        for problem in problems {
+            try FileDescriptor.standardError.write("roost: \(printable("\(path): \(problem)"))\n")
+        }
     }
 }

@@ -109,7 +109,8 @@ struct FileImport: ParsableCommand {
         }
         do throws(ConfigurationError) {
             let bytes = try ConfigurationXML.serialize(tree.children[0])
-            guard ConfigurationDifference.between(tree.children[0], try ConfigurationXML.parse(bytes).root).isEmpty else {
+            guard ConfigurationDifference.between(tree.children[0], try ConfigurationXML.parse(bytes).root).isEmpty
+            else {
                 throw ConfigurationError(.invalidValue, "the written keys would read back differently")
             }
             return bytes

@@ -80,7 +80,11 @@ struct RepairReport: Encodable {
                 cause: reasons
             )
         }
-        throw APIError(.corrupt, "\(path) was not touched, as it cannot be made from what was asked for", cause: reasons)
+        throw APIError(
+            .corrupt,
+            "\(path) was not touched, as it cannot be made from what was asked for",
+            cause: reasons
+        )
     }
 
     /// What people read.
