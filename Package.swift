@@ -101,7 +101,8 @@ let package = Package(
         .executableTarget(
             name: "roost",
             dependencies: [
-                "RoostAPI", "RoostClient", "RoostPrimitives",
+                "ConfigStore", "DurableFiles", "HyperVStorage", "RoostAPI", "RoostClient", "RoostPrimitives",
+                "VMConfiguration",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -153,7 +154,8 @@ let package = Package(
         tests(
             "RoostCommandTests",
             [
-                "roost", "RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd",
+                "roost", "ConfigStore", "DurableFiles", "HyperVStorage", "RoostAPI", "RoostClient", "RoostPrimitives",
+                "ScriptedRoostd", "VMConfiguration",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

@@ -34,7 +34,9 @@ TARGETS = {
     "RoostServer": ["HostEngine", "RoostAPI", "RoostPrimitives"],
     "RoostClient": ["RoostAPI", "RoostPrimitives"],
     "roostd": ["ConfigStore", "HostEngine", "RoostAPI", "RoostServer"],
-    "roost": ["RoostAPI", "RoostClient", "RoostPrimitives"],
+    "roost": [
+        "ConfigStore", "DurableFiles", "HyperVStorage", "RoostAPI", "RoostClient", "RoostPrimitives", "VMConfiguration",
+    ],
 }
 
 # Outside modules. The C library and Synchronization are everybody's but the formats': those do no I/O and share nothing.

@@ -24,7 +24,7 @@ package struct FileRepair: Sendable {
     /// Whether there is nothing to do.
     package var isSound = false
     /// The keys of each source.
-    private var trees: [KeyNode] = []
+    private(set) var trees: [KeyNode] = []
 
     /// Looks at a file and its second copy, and changes nothing.
     ///

@@ -36,6 +36,8 @@ public struct StorageError: Error, Hashable, Sendable {
         case fileObject = "file object"
         /// The tree of keys.
         case tree = "key tree"
+        /// A line of the text form.
+        case text = "text"
     }
 
     /// The kind of failure.

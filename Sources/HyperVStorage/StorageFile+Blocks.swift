@@ -61,7 +61,7 @@ extension StorageFile {
     }
 
     /// The bytes behind a file header, when one of them is not zero.
-    private func dirtyHeaderTail(_ copy: Int) -> Range<Int>? {
+    func dirtyHeaderTail(_ copy: Int) -> Range<Int>? {
         let tail = copy * FileHeader.copySize + FileHeader.size..<(copy + 1) * FileHeader.copySize
         return tail.upperBound <= image.count && image[tail].contains { $0 != 0 } ? tail : nil
     }

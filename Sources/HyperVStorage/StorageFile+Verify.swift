@@ -33,8 +33,13 @@ extension StorageFile {
         case .discarded(let reason):
             diagnosis.note(.warning, .logHeader, at: offset, "its contents are discarded: \(reason)")
         }
-        if recovery.header == nil, let problem = headerProblems().first {
-            diagnosis.note(.warning, .fileHeader, at: 0, problem)
+        for copy in 0..<2 where copy != recovery.header?.copy && dirtyHeaderTail(copy) != nil {
+            diagnosis.note(
+                .warning,
+                .fileHeader,
+                at: copy * FileHeader.copySize,
+                "bytes behind the header are not zero"
+            )
         }
         if let header = recovery.header {
             diagnosis.note(

@@ -17,7 +17,7 @@ struct Roost: AsyncParsableCommand {
             """,
         subcommands: [
             HostCommand.self, VMCommand.self, DiskCommand.self, NICCommand.self, SwitchCommand.self,
-            FirmwareCommand.self, EventsCommand.self, JobCommand.self, CompletionCommand.self,
+            FirmwareCommand.self, FileCommand.self, EventsCommand.self, JobCommand.self, CompletionCommand.self,
         ]
     )
 

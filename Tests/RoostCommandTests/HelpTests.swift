@@ -35,6 +35,7 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
             "host show", "host versions", "host stop-guests", "nic list", "switch create", "switch list",
             "switch remove",
             "firmware show", "firmware set",
+            "file show", "file verify", "file repair", "file diff", "file export", "file import",
             "events", "job list", "job show", "job cancel", "completion",
         ]
         #expect(Set(leaves) == Set(vm.map { "vm \($0)" } + disk.map { "disk \($0)" } + others))

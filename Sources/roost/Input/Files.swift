@@ -27,6 +27,14 @@ enum Files {
 
     /// Reads a file of UTF-8 text, of at most `limit` bytes; `-` is standard input.
     static func text(_ path: String, what: String, limit: Int = 1 << 20) throws -> String {
+        guard let text = String(validating: try bytes(path, what: what, limit: limit), as: UTF8.self) else {
+            throw APIError(.invalidArgument, "the \(what) \(path) is not UTF-8 text")
+        }
+        return text
+    }
+
+    /// Reads a file of at most `limit` bytes; `-` is standard input.
+    static func bytes(_ path: String, what: String, limit: Int) throws -> [UInt8] {
         let descriptor = path == "-" ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("read", what, path) }
         defer { close(descriptor) }
@@ -42,10 +50,7 @@ enum Files {
                 throw APIError(.invalidArgument, "the \(what) \(path) is longer than \(limit) bytes")
             }
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw APIError(.invalidArgument, "the \(what) \(path) is not UTF-8 text")
-        }
-        return text
+        return bytes
     }
 
     /// Writes a file anew, in place of one that was there.

@@ -1,0 +1,62 @@
+package import DurableFiles
+import HyperVStorage
+
+/// Repair by path, for a file that may lie anywhere.
+extension FileRepair {
+    /// Whether a source has, or may have, an older state than the file had when it was whole.
+    package func mayLoseChanges(_ source: Source) -> Bool {
+        switch source {
+        case .file(let generation): generation < newestGeneration
+        case .salvage: true
+        case .copy(let generation):
+            generation < newestGeneration || copyProblems.contains { $0.hasPrefix("slot ") }
+        }
+    }
+
+    /// The newest generation that anything names.
+    private var newestGeneration: UInt64 {
+        sources.indices.map { index in
+            switch sources[index] {
+            case .file(let generation), .copy(let generation): generation
+            case .salvage: trees[index].generation
+            }
+        }.max() ?? 0
+    }
+
+    /// Makes the file anew from one of ``sources``, and the second copy with it when there is to be one.
+    ///
+    /// A file that is there stays beside it as `<file>.damaged-<number>`, whose path is returned. Both are durable when
+    /// this returns. Nobody else may use the file meanwhile. With a second copy the generation is higher than that of
+    /// every source; without one the keys are exactly those of the source.
+    ///
+    /// - Parameters:
+    ///   - copy: the path of the second copy; nil for a file without one.
+    ///   - mode: the access rights of a file without a copy.
+    package func carryOut(
+        from source: Source,
+        copy: String?,
+        mode: UInt32 = 0o600,
+        files: any FileSystem
+    ) throws(StoreError) -> String? {
+        guard let index = sources.firstIndex(of: source), let tree = tree(of: source) else {
+            throw StoreError(.notFound, "\(path) cannot be made from what was named")
+        }
+        let file = MirroredFile(
+            path: path,
+            copyPath: copy ?? "\(path).copy",
+            files: files,
+            distrusted: DistrustedFiles(),
+            report: { _ in }
+        )
+        // What cannot be written must not cost the file its name.
+        let generation = newestGeneration == .max ? .max : newestGeneration + 1
+        let (_, bytes) = try file.layOut(copy == nil ? trees[index] : tree.with(generation: generation))
+        let kept = files.exists(path) ? try file.keepAside() : nil
+        guard copy == nil else {
+            _ = try file.writeAnew(tree, generation)
+            return kept
+        }
+        try asStore { [path] () throws(FileError) in try files.replace(path, with: bytes, mode: mode) }
+        return kept
+    }
+}

@@ -1,0 +1,121 @@
+import ConfigStore
+import RoostAPI
+
+/// What is wrong with a file, what it can be made from, and what was done; as `roost file repair --output json` has it.
+struct RepairReport: Encodable {
+    /// Something that the file can be made from.
+    struct Source: Encodable {
+        /// `copy`, `file` or `salvage`.
+        var kind: String
+        var generation: UInt64?
+        var keys: Int?
+        /// Keys that can be read, but not where they belonged; they are not taken.
+        var orphans: Int?
+        /// Whether changes may be lost that the file had when it was whole.
+        var mayLoseChanges: Bool
+    }
+
+    var path: String
+    var secondCopy: String?
+    var isSound: Bool
+    var problems: [String]
+    var copyProblems: [String]
+    /// What the file can be made from, the best first.
+    var sources: [Source]
+    /// Which of the sources is taken, from 0; left out when there is none that may be.
+    var chosen: Int?
+    var isRepaired = false
+    /// Where the damaged file stays.
+    var keptAs: String?
+
+    private enum CodingKeys: CodingKey {
+        case path, secondCopy, isSound, problems, copyProblems, sources, chosen, isRepaired, keptAs
+    }
+
+    private let plan: FileRepair
+
+    init(_ plan: FileRepair, copy: String?, keepFile: Bool, salvage: Bool) {
+        self.plan = plan
+        path = plan.path
+        secondCopy = copy
+        isSound = plan.isSound
+        problems = plan.problems
+        copyProblems = plan.copyProblems
+        sources = plan.sources.map { source in
+            let loses = plan.mayLoseChanges(source)
+            return switch source {
+            case .file(let generation): Source(kind: "file", generation: generation, mayLoseChanges: loses)
+            case .copy(let generation): Source(kind: "copy", generation: generation, mayLoseChanges: loses)
+            case .salvage(let keys, let orphans):
+                Source(kind: "salvage", keys: keys, orphans: orphans, mayLoseChanges: loses)
+            }
+        }
+        guard !isSound else { return }
+        chosen = plan.sources.firstIndex { source in
+            switch source {
+            case .file: !salvage
+            case .copy: !salvage && !keepFile
+            case .salvage: salvage
+            }
+        }
+    }
+
+    /// The source to take.
+    ///
+    /// - Throws: `APIError` `.corrupt` when there is none, or only what the user has to ask for.
+    func requiredSource() throws(APIError) -> FileRepair.Source {
+        if let chosen { return plan.sources[chosen] }
+        let reasons = (problems + copyProblems).joined(separator: "; ")
+        if sources.isEmpty {
+            throw APIError(
+                .corrupt,
+                "\(path) was not touched, as nothing can be saved: put a backup in its place",
+                cause: reasons
+            )
+        }
+        if sources.contains(where: { $0.kind == "salvage" }), sources.count == 1 {
+            throw APIError(
+                .corrupt,
+                "\(path) was not touched, as keys would be lost: look with roost file show --salvage, and give --salvage",
+                cause: reasons
+            )
+        }
+        throw APIError(
+            .corrupt,
+            "\(path) was not touched, as it cannot be made from what was asked for",
+            cause: reasons
+        )
+    }
+
+    /// What people read.
+    var text: String {
+        var lines: [String] = []
+        if isSound {
+            lines.append("\(path): sound; nothing to do")
+        } else {
+            lines.append("\(path):" + (problems.isEmpty ? " its second copy says something else" : ""))
+            lines += problems.map { "  \($0)" }
+            if let secondCopy, !copyProblems.isEmpty {
+                lines.append("\(secondCopy):")
+                lines += copyProblems.map { "  \($0)" }
+            }
+            if sources.isEmpty { lines.append("Nothing can be saved.") }
+            for (index, source) in sources.enumerated() {
+                lines.append("\(index == chosen ? "->" : "  ") \(Self.sentence(source))")
+            }
+        }
+        if isRepaired { lines.append("\(path) was made anew" + (keptAs.map { "; the damaged one is \($0)" } ?? "")) }
+        return lines.map { printable($0) + "\n" }.joined()
+    }
+
+    private static func sentence(_ source: Source) -> String {
+        let loss = source.mayLoseChanges ? "; changes may be lost" : ""
+        switch source.kind {
+        case "copy": return "from the second copy, generation \(source.generation ?? 0)\(loss)"
+        case "file": return "from the file as it is, generation \(source.generation ?? 0) (--keep-file)\(loss)"
+        default:
+            let orphans = source.orphans.map { $0 > 0 ? ", without \($0) more whose place is lost" : "" } ?? ""
+            return "from the \(source.keys ?? 0) keys that can still be read\(orphans) (--salvage)\(loss)"
+        }
+    }
+}
