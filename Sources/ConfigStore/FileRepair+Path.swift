@@ -23,11 +23,19 @@ extension FileRepair {
         }.max() ?? 0
     }
 
+    /// What ``carryOut(from:copy:mode:files:)`` has left beside the new files.
+    package struct Kept: Sendable, Hashable {
+        /// The damaged file; nil when it was missing.
+        package var file: String?
+        /// The second copy as it was; nil when nothing in it was damaged or is given up.
+        package var copy: String?
+    }
+
     /// Makes the file anew from one of ``sources``, and the second copy with it when there is to be one.
     ///
-    /// A file that is there stays beside it as `<file>.damaged-<number>`, whose path is returned. Both are durable when
-    /// this returns. Nobody else may use the file meanwhile. With a second copy the generation is higher than that of
-    /// every source; without one the keys are exactly those of the source.
+    /// What is there stays beside it as `<file>.damaged-<number>`; so does a copy that is damaged, or of which another
+    /// state is given up. Both are durable when this returns. Nobody else may use the file meanwhile. With a second copy
+    /// the generation is higher than that of every source; without one the keys are exactly those of the source.
     ///
     /// - Parameters:
     ///   - copy: the path of the second copy; nil for a file without one.
@@ -37,26 +45,39 @@ extension FileRepair {
         copy: String?,
         mode: UInt32 = 0o600,
         files: any FileSystem
-    ) throws(StoreError) -> String? {
+    ) throws(StoreError) -> Kept {
         guard let index = sources.firstIndex(of: source), let tree = tree(of: source) else {
             throw StoreError(.notFound, "\(path) cannot be made from what was named")
         }
-        let file = MirroredFile(
+        let file = Self.mirrored(path, copy: copy, files)
+        // What cannot be written must not cost the file its name.
+        let generation = newestGeneration == .max ? .max : newestGeneration + 1
+        let (_, bytes) = try file.layOut(copy == nil ? trees[index] : tree.with(generation: generation))
+        var kept = Kept()
+        if files.exists(path) { kept.file = try file.keepAside() }
+        guard let copy else {
+            try asStore { [path] () throws(FileError) in try files.replace(path, with: bytes, mode: mode) }
+            return kept
+        }
+        if files.exists(copy), !copyProblems.isEmpty || source != newestCopy {
+            kept.copy = try Self.mirrored(copy, copy: nil, files).keepAside()
+        }
+        _ = try file.writeAnew(tree, generation)
+        return kept
+    }
+
+    /// The newest state of the second copy.
+    private var newestCopy: Source? {
+        sources.first { if case .copy = $0 { true } else { false } }
+    }
+
+    private static func mirrored(_ path: String, copy: String?, _ files: any FileSystem) -> MirroredFile {
+        MirroredFile(
             path: path,
             copyPath: copy ?? "\(path).copy",
             files: files,
             distrusted: DistrustedFiles(),
             report: { _ in }
         )
-        // What cannot be written must not cost the file its name.
-        let generation = newestGeneration == .max ? .max : newestGeneration + 1
-        let (_, bytes) = try file.layOut(copy == nil ? trees[index] : tree.with(generation: generation))
-        let kept = files.exists(path) ? try file.keepAside() : nil
-        guard copy == nil else {
-            _ = try file.writeAnew(tree, generation)
-            return kept
-        }
-        try asStore { [path] () throws(FileError) in try files.replace(path, with: bytes, mode: mode) }
-        return kept
     }
 }

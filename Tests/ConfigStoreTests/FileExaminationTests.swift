@@ -112,7 +112,7 @@ import Testing
         #expect(plan.sources.first == .copy(generation: 2) && !plan.mayLoseChanges(.copy(generation: 2)))
         #expect(plan.mayLoseChanges(.copy(generation: 1)))
         let kept = try plan.carryOut(from: plan.sources[0], copy: machine.copy, files: FileAccess.system)
-        #expect(try kept.map(machine.bytes) == damaged)
+        #expect(try kept.file.map(machine.bytes) == damaged && kept.copy == nil)
         #expect(try machine.notes() == "precious")
         #expect(machine.actions().isEmpty)
         #expect(try FileExamination(of: machine.path, copy: machine.copy).isSound)
@@ -128,18 +128,46 @@ import Testing
         try FileAccess.write(damaged, to: path)
         let plan = try FileRepair(planning: path, copy: nil, files: FileAccess.system)
         #expect(plan.sources.count == 1 && plan.mayLoseChanges(plan.sources[0]))
-        #expect(try plan.carryOut(from: plan.sources[0], copy: nil, files: FileAccess.system) == "\(path).damaged-1")
+        #expect(
+            try plan.carryOut(from: plan.sources[0], copy: nil, files: FileAccess.system).file == "\(path).damaged-1"
+        )
         #expect(try machine.bytes("\(path).damaged-1") == damaged)
         #expect(try StorageFile(parsing: machine.bytes(path)).tree == StorageFile.salvage(damaged).tree)
         #expect(!exists("\(path).copy"))
     }
 
+    @Test func copyWhoseStateIsGivenUpStaysToo() throws {
+        let machine = try StoredFixture()
+        try machine.change("old")
+        let old = try machine.snapshot()
+        for round in 0..<3 { try machine.change("new \(round)") }
+        let copy = try machine.bytes(machine.copy)
+        try FileAccess.write(old.primary, to: machine.path)
+        let plan = try FileRepair(planning: machine.path, copy: machine.copy, files: FileAccess.system)
+        #expect(plan.mayLoseChanges(.file(generation: 2)))
+        let kept = try plan.carryOut(from: .file(generation: 2), copy: machine.copy, files: FileAccess.system)
+        #expect(try kept.copy.map(machine.bytes) == copy)
+        #expect(try machine.notes() == "old")
+        #expect(machine.actions().isEmpty)
+    }
+
     @Test func repairThatCannotBeWrittenLeavesEverything() throws {
         let machine = try StoredFixture(.v5_0)
         try machine.garble(machine.path, block: 0)
+        // XML has no unsigned integers.
+        let tree = KeyNode("", children: [KeyNode("configuration", children: [KeyNode("a", .uint(1))])])
+        let content = CopyContent(
+            sequence: 1,
+            generation: 1,
+            form: .xml,
+            primarySize: 0,
+            blockChecksums: [],
+            tree: tree
+        )
+        let copy = try #require(ConfigurationCopy.file(content, previous: nil))
+        try FileAccess.write(copy.bytes, to: machine.copy)
         let before = try machine.snapshot()
-        var plan = try FileRepair(planning: machine.path, copy: machine.copy, files: FileAccess.system)
-        plan.sources = []
+        let plan = try FileRepair(planning: machine.path, copy: machine.copy, files: FileAccess.system)
         #expect(throws: StoreError.self) {
             try plan.carryOut(from: .copy(generation: 1), copy: machine.copy, files: FileAccess.system)
         }

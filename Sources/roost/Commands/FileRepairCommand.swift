@@ -66,12 +66,13 @@ struct FileRepairCommand: ParsableCommand {
         if !yes { try confirm(repair) }
         var done = repair
         do throws(StoreError) {
-            done.keptAs = try plan.carryOut(
+            let kept = try plan.carryOut(
                 from: source,
                 copy: copyPath,
                 mode: stored.mode,
                 files: FileAccess.system
             )
+            (done.keptAs, done.copyKeptAs) = (kept.file, kept.copy)
         } catch {
             throw APIError(error)
         }

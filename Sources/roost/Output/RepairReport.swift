@@ -27,9 +27,11 @@ struct RepairReport: Encodable {
     var isRepaired = false
     /// Where the damaged file stays.
     var keptAs: String?
+    /// Where the second copy stays as it was, when it was damaged or another state of it is given up.
+    var copyKeptAs: String?
 
     private enum CodingKeys: CodingKey {
-        case path, secondCopy, isSound, problems, copyProblems, sources, chosen, isRepaired, keptAs
+        case path, secondCopy, isSound, problems, copyProblems, sources, chosen, isRepaired, keptAs, copyKeptAs
     }
 
     private let plan: FileRepair
@@ -105,6 +107,7 @@ struct RepairReport: Encodable {
             }
         }
         if isRepaired { lines.append("\(path) was made anew" + (keptAs.map { "; the damaged one is \($0)" } ?? "")) }
+        if let copyKeptAs { lines.append("its second copy was made anew; as it was, it is \(copyKeptAs)") }
         return lines.map { printable($0) + "\n" }.joined()
     }
 
