@@ -42,7 +42,7 @@ struct FileExport: ParsableCommand {
             try FileDescriptor.standardOutput.write(text)
         } else {
             try Files.writeDurably(text, to: target, force: force)
-            try global.show(sentence: "\(target): written")
+            try global.show(["file": target], sentence: "\(target): written")
         }
         try found.warn()
     }
@@ -88,7 +88,7 @@ struct FileImport: ParsableCommand {
         let tree = try KeyFile.text(bytes, text)
         let file = isXML ? try Self.xml(tree, target) : try Self.storage(tree, target)
         try Files.writeDurably(file, to: target, force: force)
-        try global.show(sentence: "\(target): written")
+        try global.show(["file": target], sentence: "\(target): written")
     }
 
     static func storage(_ tree: KeyNode, _ target: String) throws(APIError) -> [UInt8] {
