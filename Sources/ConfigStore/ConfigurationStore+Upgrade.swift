@@ -31,7 +31,8 @@ extension ConfigurationStore {
             return path
         }
         let new = try create(upgraded)
-        try remove(path: path)
+        // From here on the new file counts; an old one that cannot be deleted goes at the next start.
+        _ = try? remove(path: path)
         return new
     }
 

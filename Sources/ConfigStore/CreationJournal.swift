@@ -19,6 +19,22 @@ package struct CreationJournal: Sendable {
     ) throws(StoreError) {
         path = directory.creationJournal(id)
         self.files = files
+        // A line is a path.
+        for made in paths where made.utf8.contains(10) {
+            throw StoreError(.failed, "the path \(made.debugDescription) holds a line break: rename the file")
+        }
+        let others = try asStore { () throws(FileError) in try files.names(in: directory.virtualMachines) }
+        for name in others where name.hasSuffix(".creating") {
+            guard let bytes = try? files.contents(of: "\(directory.virtualMachines)/\(name)", limit: 1 << 20) else {
+                continue
+            }
+            let taken = Set(String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init))
+            guard let path = paths.first(where: taken.contains) else { continue }
+            throw StoreError(
+                .busy,
+                "\(path) is being made, or was and could not be deleted: restart roostd, which tries again"
+            )
+        }
         for made in paths where files.exists(made) { throw StoreError(.exists, "\(made) exists already") }
         let text = Array(paths.joined(separator: "\n").utf8)
         try asStore { [path] () throws(FileError) in try files.replace(path, with: text) }

@@ -49,9 +49,7 @@ extension Host {
                 "a disk's format is stated for a disk that is attached: name one, or leave it out"
             )
         }
-        for path in [request.image, request.disk].compactMap({ $0 }) where !path.hasPrefix("/") {
-            throw APIError(.invalidArgument, "the path \(path) is not absolute")
-        }
+        for path in [request.image, request.disk].compactMap({ $0 }) { try requireAbsolute(path) }
         var configuration = try await newConfiguration(request, id: id)
         let folder = "\(context.directory.disks)/\(request.name)"
         let unique = fileExists(folder) ? "\(folder)-\(id.uppercased.prefix(8))" : folder
@@ -68,7 +66,11 @@ extension Host {
             roost.diskFormats[path] = .qcow2
         } else if let disk = request.disk {
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: disk))
-            let format = try await context.formatOfDisk(disk, stated: request.diskFormat, recorded: nil)
+            let format = try await context.formatOfDisk(
+                disk,
+                stated: request.diskFormat,
+                recorded: try await recordedFormat(disk, stated: nil)
+            )
             let user = context.user
             try await onDisk { try user.requireAccess(to: disk, writable: true) }
             roost.diskFormats[disk] = format

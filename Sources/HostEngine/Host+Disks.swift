@@ -15,7 +15,7 @@ extension Host {
             let formats = configuration.roost.diskFormats
             for path in configuration.drives.filter({ $0.kind != .floppy }).compactMap(\.path) {
                 uses[path, default: DiskUse()].machines.append(name)
-                uses[path]?.format = formats[path]
+                if let format = formats[path] { uses[path]?.format = format }
             }
         }
         let root = context.directory.disks
@@ -87,6 +87,7 @@ extension Host {
         guard path.hasPrefix("/") else {
             throw APIError(.invalidArgument, "the path \(request.path) is neither absolute nor a plain name")
         }
+        try requireAbsolute(path)
         let format = try diskFormat(request.format, path: path)
         guard disksBeingMade.insert(path).inserted else {
             throw APIError(.busy, "the disk \(path) is being made already")
@@ -101,7 +102,8 @@ extension Host {
                 path,
                 sizeBytes: request.sizeBytes,
                 format: format,
-                temporary: temporary
+                temporary: temporary,
+                owner: context.user
             )
         } catch {
             _ = try? await onDisk { journal.undo() }
@@ -109,8 +111,6 @@ extension Host {
         }
         // The disk exists: a journal that cannot be deleted now is deleted at the next start.
         _ = try? await onDisk { try journal.finish() }
-        let user = context.user
-        try await onDisk { try user.takeOwnership(of: path) }
         return path
     }
 
@@ -131,6 +131,7 @@ extension Host {
 
     /// Gives a disk another size; a running machine's guest is told.
     package func resizeDisk(_ request: ResizeDiskRequest) async throws {
+        try requireAbsolute(request.path)
         let format = try await context.formatOfDisk(
             request.path,
             stated: request.format,
@@ -149,7 +150,8 @@ extension Host {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }
         for machine in machines.values {
-            guard [.starting, .running, .paused, .stopping].contains(await machine.state) else { continue }
+            // The drives of a broken machine are unknown; QEMU's lock on a disk in use stands before any other.
+            guard await machine.isActive, !(await machine.isBroken) else { continue }
             if shrinks, try await machine.load().drives.contains(where: { $0.path == request.path }) {
                 throw APIError(
                     .invalidState,
@@ -169,7 +171,7 @@ extension Host {
     /// The format that a machine's configuration records for a disk: that of one that has it before that of one that had.
     ///
     /// - Throws: `APIError` `.invalidArgument` when another one is stated for a disk that is attached.
-    private func recordedFormat(_ path: String, stated: String?) async throws -> RoostSettings.DiskFormat? {
+    func recordedFormat(_ path: String, stated: String?) async throws -> RoostSettings.DiskFormat? {
         var earlier: RoostSettings.DiskFormat?
         for machine in machines.values {
             // A broken machine records nothing that could be read.
@@ -190,11 +192,18 @@ extension Host {
         return earlier
     }
 
-    /// The disks of all machines but one, as far as their configurations can be read.
-    func disksInUse(besides id: GUID) async -> Set<String> {
+    /// Attaches a file to a machine; what any machine used it as decides its format, unless that is stated.
+    package func attachDisk(to reference: String, _ request: AttachDiskRequest) async throws -> DriveInfo {
+        try requireAbsolute(request.path)
+        let recorded = try await recordedFormat(request.path, stated: nil)
+        return try await machine(reference).attach(request, recorded: recorded)
+    }
+
+    /// The disks of all machines but one; nil when a machine's configuration cannot be read, and so its disks are unknown.
+    func disksInUse(besides id: GUID) async -> Set<String>? {
         var paths: Set<String> = []
         for machine in machines.values where machine.id != id {
-            guard let drives = try? await machine.load().drives else { continue }
+            guard let drives = try? await machine.load().drives else { return nil }
             paths.formUnion(drives.compactMap(\.path))
         }
         return paths

@@ -29,12 +29,17 @@ package actor Host {
             context.log.notice("ended a program that an earlier roostd left", metadata: ["process": "\(process)"])
         }
         try await onDisk { SeedImage.sweep(folder: directory.cache) }
-        for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
-            context.log.notice("undid a creation that was cut off", metadata: ["machine": "\(id)"])
-        }
         let store = context.store
-        for id in try await onDisk({ try store.finishUpgrades() }) {
-            context.log.notice("completed an upgrade that was cut off", metadata: ["machine": "\(id)"])
+        do {
+            for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
+                context.log.notice("undid the making of a machine or disk that was cut off", metadata: ["id": "\(id)"])
+            }
+            for id in try await onDisk({ try store.finishUpgrades() }) {
+                context.log.notice("completed an upgrade that was cut off", metadata: ["machine": "\(id)"])
+            }
+        } catch {
+            // Tried again at the next start; the machines are served all the same.
+            context.log.error("cannot clean up after an earlier roostd", metadata: ["error": "\(error)"])
         }
         for stored in try await scan() { await adopt(stored) }
         let isHostStart = await context.switches.lastBootID != context.bootID
@@ -83,9 +88,9 @@ package actor Host {
             for machine in machines.values {
                 group.addTask {
                     let recovery = await machine.recover()
-                    guard await machine.isDueToStart(recovery, isHostStart: isHostStart) else { return nil }
-                    await machine.setStartPending(true)
-                    return machine
+                    let isDue = await machine.isDueToStart(recovery, isHostStart: isHostStart)
+                    if isDue || recovery != .settled { await machine.setStartPending(isDue) }
+                    return isDue ? machine : nil
                 }
             }
             var due: [VirtualMachine] = []
@@ -104,8 +109,8 @@ package actor Host {
                 ) { _ in
                     do {
                         try await Task.sleep(for: try await machine.load().automaticStartDelay)
-                        // Whoever was faster has started it as well.
-                        guard await machine.state == .off else { return nil }
+                        // Whoever was faster has started it as well, and perhaps stopped it again.
+                        guard await machine.isStartPending else { return nil }
                         try await machine.perform(.start)
                     } catch {
                         await machine.setStartPending(false)
@@ -144,7 +149,8 @@ package actor Host {
             if names[oldName] == machine.id { names[oldName] = nil }
             return detail
         } catch {
-            names[newName] = nil
+            // The change may be there although describing the machine failed.
+            names[await machine.name == newName ? oldName : newName] = nil
             throw error
         }
     }
@@ -175,7 +181,10 @@ package actor Host {
         let machine = try machine(reference)
         let name = await machine.name
         let shared = disks ? await disksInUse(besides: machine.id) : []
-        let warnings = try await machine.remove(disks: disks, shared: shared)
+        var warnings = try await machine.remove(disks: disks && shared != nil, shared: shared ?? [])
+        if shared == nil {
+            warnings.append("no disk was deleted: a machine is broken, so nobody knows whether it uses one of them")
+        }
         machines[machine.id] = nil
         if names[name] == machine.id { names[name] = nil }
         context.roster.remove(machine.id)

@@ -5,6 +5,7 @@ package import NIOCore
 import QEMUDriver
 import RoostAPI
 import RoostPrimitives
+import Synchronization
 import VMConfiguration
 
 /// What roostd is told when it starts.
@@ -66,7 +67,15 @@ extension HostContext {
             store: ConfigurationStore(
                 directory: directory,
                 supportedVersions: level.supportedConfigurationVersions,
-                report: { report in publish(report, events, log) }
+                report: { [seen = Mutex<Set<String>>([])] report in
+                    // A copy that cannot be written is news once, not at every look.
+                    let isNew = seen.withLock { seen in
+                        if report.action == .failed { return seen.insert(report.path).inserted }
+                        seen.remove(report.path)
+                        return true
+                    }
+                    if isNew { publish(report, events, log) }
+                }
             ),
             installation: installation,
             level: level,

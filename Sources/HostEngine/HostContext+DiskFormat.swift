@@ -2,6 +2,14 @@ import QEMUDriver
 import RoostAPI
 import VMConfiguration
 
+/// Refuses a path that is not absolute, or holds what no path of a sane host does.
+func requireAbsolute(_ path: String) throws(APIError) {
+    guard path.hasPrefix("/") else { throw APIError(.invalidArgument, "the path \(path) is not absolute") }
+    guard path.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
+        throw APIError(.invalidArgument, "the path \(path.debugDescription) holds a control character: rename the file")
+    }
+}
+
 extension HostContext {
     /// The format as which a disk that somebody names is used.
     ///
@@ -26,11 +34,14 @@ extension HostContext {
             return format
         }
         let info = try await images.info(path)
-        if let recorded, recorded.rawValue != info.format {
+        if let recorded, recorded.rawValue == info.format { return recorded }
+        if let recorded {
+            let isKnown = RoostSettings.DiskFormat(rawValue: info.format) != nil
+            let other = isKnown ? ", or --format \(info.format) if you converted it" : ""
             throw APIError(
                 .invalidArgument,
                 "the disk \(path) was used as \(recorded.rawValue) and looks like \(info.format) now, which its guest may have "
-                    + "brought about: say --format \(recorded.rawValue), or --format \(info.format) if you converted it"
+                    + "brought about: say --format \(recorded.rawValue)\(other)"
             )
         }
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {

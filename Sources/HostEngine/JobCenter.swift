@@ -57,7 +57,10 @@ package actor JobCenter {
         for id in loaded.keys.sorted().dropLast(Self.kept) { loaded[id] = nil }
         jobs = loaded
         fileSize = bytes.count
-        if bytes.count > Self.fileLimit { fileSize = Self.compact(loaded, file) ?? bytes.count }
+        // Behind a last line that a crash cut short, the next one would be lost with it.
+        if bytes.count > Self.fileLimit || bytes.last.map({ $0 != 10 }) ?? false {
+            fileSize = Self.compact(loaded, file) ?? bytes.count
+        }
     }
 
     /// Writes the file anew with one line for each job; returns its size, nil when it stays as it was.

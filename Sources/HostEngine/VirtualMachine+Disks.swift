@@ -45,15 +45,14 @@ extension VirtualMachine {
     }
 
     /// Attaches a file; a running machine takes it on a SCSI controller.
-    package func attach(_ request: AttachDiskRequest) async throws -> DriveInfo {
-        guard request.path.hasPrefix("/") else {
-            throw APIError(.invalidArgument, "the path \(request.path) is not absolute")
-        }
+    ///
+    /// - Parameter recorded: what a machine has used the file as.
+    func attach(_ request: AttachDiskRequest, recorded: RoostSettings.DiskFormat?) async throws -> DriveInfo {
         let kind = try Drive.Kind(word: request.kind, path: request.path)
         let wanted = try request.location.map { try parseLocation($0) }
         let drive = try await gate.run {
             try requireUsable("attach a disk to")
-            return try await addDrive(kind, request, at: wanted)
+            return try await addDrive(kind, request, at: wanted, recorded: recorded)
         }
         host.events.publish(
             "vm.changed",
@@ -74,11 +73,12 @@ extension VirtualMachine {
     private func addDrive(
         _ kind: Drive.Kind,
         _ request: AttachDiskRequest,
-        at wanted: DriveLocation?
+        at wanted: DriveLocation?,
+        recorded: RoostSettings.DiskFormat?
     ) async throws -> Drive {
         let before = try await load()
-        let recorded = before.roost.diskFormats[request.path]
-        let format = try await host.formatOfDisk(request.path, stated: request.format, recorded: recorded)
+        let earlier = before.roost.diskFormats[request.path]
+        let format = try await host.formatOfDisk(request.path, stated: request.format, recorded: recorded ?? earlier)
         if format == .vhdx && kind == .hardDisk {
             host.log.notice(
                 "a VHDX disk blocks live migration",
@@ -105,7 +105,7 @@ extension VirtualMachine {
             // What went wrong first is what the user should read.
             _ = try? await commit {
                 _ = try $0.removeDrive(at: drive.location)
-                $0.roost.diskFormats[request.path] = recorded
+                $0.roost.diskFormats[request.path] = earlier
             }
             throw error
         }
@@ -179,7 +179,11 @@ extension VirtualMachine {
         guard location.controllerType == .scsi else {
             throw APIError(.invalidState, "\(name) runs: only drives on a SCSI controller can be detached then")
         }
-        try await machine.monitor.execute(QMPCommands.DeviceDelete(id: MachineArguments.deviceID(location)))
+        do {
+            try await machine.monitor.execute(QMPCommands.DeviceDelete(id: MachineArguments.deviceID(location)))
+        } catch let error as QMPError where error.errorClass == .deviceNotFound {
+            // An earlier roostd was killed between QEMU and the configuration.
+        }
         // A SCSI device goes at once; its node may be busy until the last request has ended.
         var lastError: (any Error)?
         for _ in 0..<50 {
@@ -187,6 +191,8 @@ extension VirtualMachine {
                 return try await machine.monitor.execute(
                     QMPCommands.BlockdevDelete(nodeName: MachineArguments.nodeName(location))
                 )
+            } catch let error as QMPError where error.message.contains("Failed to find node") {
+                return
             } catch {
                 lastError = error
                 try await Task.sleep(for: .milliseconds(100))

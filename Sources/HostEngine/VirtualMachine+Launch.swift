@@ -25,6 +25,8 @@ extension VirtualMachine {
         starting.accelerator = host.verdict.accelerator.rawValue
         starting.processorModel = preparation.processorModel
         starting.startedAt = secondsSinceEpoch()
+        // Until QEMU exists a roostd that is killed leaves the automatic start still to be done.
+        starting.isStartPending = record.isStartPending
         try await writeDurably(starting)
 
         // Written while QEMU comes up, and durable before the guest runs.
@@ -34,6 +36,7 @@ extension VirtualMachine {
                 control.spawned(process)
                 var running = starting
                 running.phase = .running
+                running.isStartPending = false
                 running.processID = process.identity.processID
                 running.startTicks = process.identity.startTicks
                 recording.withLock { [running] in $0 = Task { try await self.writeDurably(running) } }
@@ -66,8 +69,10 @@ extension VirtualMachine {
 
     /// Reads the configuration.
     func load() async throws -> VirtualMachineConfiguration {
-        let (store, id, path) = (host.store, id, path)
-        return try await onDisk { try store.load(id: id, path: path) }
+        try await fileGate.run {
+            let (store, id, path) = (host.store, id, path)
+            return try await onDisk { try store.load(id: id, path: path) }
+        }
     }
 
     private func spawnQEMU(

@@ -26,7 +26,7 @@ extension VirtualMachine {
     package func recover() async -> Recovery {
         let (store, id) = (host.store, id)
         do {
-            guard let stored = try await onDisk({ try store.runRecord(of: id) }) else {
+            guard let stored = try await fileGate.run({ try await onDisk { try store.runRecord(of: id) } }) else {
                 updateRoster()
                 return .settled
             }
@@ -43,24 +43,19 @@ extension VirtualMachine {
         case .off:
             let isSameRun = record.bootID == host.bootID
             if record.isStartPending { return isSameRun ? .startPending : .ran }
-            guard record.isStoppedForHost, !isSameRun else { return .settled }
-            // Said once: what the user does from now on counts.
-            var settled = record
-            settled.isStoppedForHost = false
-            write(settled)
-            return .ran
+            return record.isStoppedForHost && !isSameRun ? .ran : .settled
         case .crashed:
             handle(.found(.crashed, reason: record.reason))
             return .settled
         case .starting, .running, .stopping:
             guard record.bootID == host.bootID else {
                 let ran = record.phase != .stopping || record.isStoppedForHost
-                record.isStoppedForHost = false
-                settle(.off, reason: nil)
+                if !ran { settle(.off, reason: nil) }
                 return ran ? .ran : .settled
             }
             await takeOver()
-            return .settled
+            // A start by itself that was cut off before QEMU existed is still to be done.
+            return record.phase == .off && record.isStartPending ? .startPending : .settled
         }
     }
 
@@ -75,13 +70,19 @@ extension VirtualMachine {
         }
     }
 
-    /// Notes that the machine is to start by itself, or no longer, so that a roostd that ends meanwhile forgets no start.
+    /// Whether the machine is off and still to start by itself.
+    var isStartPending: Bool { record.isStartPending && !cycle.isActive && !isRemoved }
+
+    /// Notes, in one step with the end of the last run, whether the machine is now to start by itself: a roostd that ends
+    /// at any moment forgets no start, and what the user does from now on counts.
     func setStartPending(_ isPending: Bool) async {
-        guard !isRemoved, !cycle.isActive, record.isStartPending != isPending else { return }
+        guard !isRemoved, !cycle.isActive else { return }
         var next = record
+        if next.phase != .crashed { next.phase = .off }
         next.isStartPending = isPending
         next.isStoppedForHost = false
         next.bootID = host.bootID
+        guard next != record else { return }
         // A failure is logged where it happens; the start is tried all the same.
         _ = try? await writeDurably(next)
     }

@@ -28,6 +28,8 @@ extension VirtualMachine {
         let configuration = try await load()
         try requireOff("remove")
         isRemoved = true
+        // Whatever was on its way when the machine was marked as removed.
+        await finishRecordWrites()
         let root = host.directory.disks + "/"
         let own = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path).filter { path in
             path.hasPrefix(root) && !path.split(separator: "/").contains("..")
@@ -35,15 +37,20 @@ extension VirtualMachine {
         let deleted = disks ? own.filter { !shared.contains($0) } : []
         let (store, directory, id, path) = (host.store, host.directory, id, path)
         do {
-            try await onDisk {
-                for disk in deleted {
-                    try FileAccess.remove(disk)
-                    // Stays when something else lies in it.
-                    rmdir(FileAccess.folder(of: disk))
+            try await fileGate.run {
+                try await onDisk {
+                    // A note that its creation could not delete would undo the disks of a later machine.
+                    try FileAccess.remove(directory.creationJournal(id))
+                    for disk in deleted {
+                        try FileAccess.remove(disk)
+                        let folder = FileAccess.folder(of: disk)
+                        // Stays when something else lies in it.
+                        if folder != directory.disks { rmdir(folder) }
+                    }
+                    for file in [directory.seed(id), directory.guestState(id)] { try FileAccess.remove(file) }
+                    try store.removeSealed(id)
+                    for file in [directory.runRecord(id), path] { try store.remove(path: file) }
                 }
-                for file in [directory.seed(id), directory.guestState(id)] { try FileAccess.remove(file) }
-                try store.removeSealed(id)
-                for file in [directory.runRecord(id), path] { try store.remove(path: file) }
             }
         } catch {
             isRemoved = false
@@ -65,12 +72,14 @@ extension VirtualMachine {
         // With the time in its name no earlier one is replaced.
         let kept = "\(path).removed-\(secondsSinceEpoch())"
         do {
-            try await onDisk { try store.setAside(path: path, as: kept) }
+            try await fileGate.run { try await onDisk { try store.setAside(path: path, as: kept) } }
         } catch {
             isRemoved = false
             throw error
         }
-        return ["its unreadable configuration is kept as \(kept)"]
+        let copy = "\(host.directory.copies)/\(kept.split(separator: "/").last ?? "").kept"
+        let files = [kept, copy].filter { fileExists($0) }
+        return files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]
     }
 
     /// Does what the automatic stop action says, as far as this release can.
@@ -101,8 +110,9 @@ extension VirtualMachine {
         let id = id
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await event in changes
-                where event.virtualMachine == id && (event.state == .off || event.state == .crashed) { return }
+                for await event in changes where event.virtualMachine == id {
+                    if !(await self.isActive) { return }
+                }
             }
             group.addTask {
                 // Cancelled means that the other one has ended first.

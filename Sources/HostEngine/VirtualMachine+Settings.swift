@@ -43,8 +43,10 @@ extension VirtualMachine {
         _ change: @escaping @Sendable (inout VirtualMachineConfiguration) throws -> Void
     ) async throws -> VirtualMachineConfiguration {
         try requireUsable("change")
-        let (store, id, path) = (host.store, id, path)
-        let changed = try await onDisk { try store.update(id: id, path: path, change) }
+        let changed = try await fileGate.run {
+            let (store, id, path) = (host.store, id, path)
+            return try await onDisk { try store.update(id: id, path: path, change) }
+        }
         scheduleSettling()
         let next = ConfigurationSummary(changed)
         if next != summary {

@@ -115,9 +115,11 @@ extension VirtualMachine {
     ) async throws {
         var upgraded = upgraded
         upgraded.roost.machineType = MachinePlan.machineType(for: upgraded)
-        let (store, id, old, new) = (host.store, id, path, upgraded)
-        path = try await onDisk {
-            try store.replace(id: id, path: old, version: configuration.version, with: new)
+        try await fileGate.run {
+            let (store, id, old, new) = (host.store, id, path, upgraded)
+            path = try await onDisk {
+                try store.replace(id: id, path: old, version: configuration.version, with: new)
+            }
         }
         summary = ConfigurationSummary(upgraded)
         scheduleSettling()

@@ -17,6 +17,9 @@ package actor VirtualMachine {
     nonisolated let host: HostContext
     /// One change of the configuration at a time.
     nonisolated let gate = SerialGate()
+    /// One call of the store at a time: reading repairs what is damaged, so it must not meet a change half done. Taken
+    /// within ``gate`` where both are, and held for nothing but the call.
+    nonisolated let fileGate = SerialGate()
 
     var cycle: LifeCycle
     var summary: ConfigurationSummary?
@@ -67,6 +70,12 @@ package actor VirtualMachine {
 
     /// The life-cycle state; a machine whose configuration cannot be used has the one of its guest.
     package var state: VirtualMachineState { cycle.state }
+
+    /// Whether its configuration cannot be used.
+    package var isBroken: Bool { cycle.damage != nil }
+
+    /// Whether QEMU exists or is being started.
+    package var isActive: Bool { cycle.isActive }
 
     /// Writes the machine's row into the host's list.
     package func updateRoster() {
@@ -190,6 +199,7 @@ package actor VirtualMachine {
                 var ended = record
                 ended.phase = .off
                 ended.isStartPending = false
+                ended.isStoppedForHost = isStoppingForHost
                 write(ended)
                 host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
@@ -273,7 +283,7 @@ package actor VirtualMachine {
         isAgentOpen = false
         let isExpected = cycle.isEndExpected
         var ended = record
-        ended.isStoppedForHost = isExpected && isStoppingForHost
+        ended.isStoppedForHost = isExpected && (isStoppingForHost || record.isStoppedForHost)
         ended.phase = isExpected ? .off : .crashed
         ended.reason = isExpected ? "" : reason
         write(ended)
@@ -290,7 +300,8 @@ package actor VirtualMachine {
         let monitor = machine?.monitor
         var stopping = record
         stopping.phase = .stopping
-        stopping.isStoppedForHost = isStoppingForHost
+        // An earlier roostd may have begun to stop it for the host.
+        stopping.isStoppedForHost = isStoppingForHost || (record.phase == .stopping && record.isStoppedForHost)
         write(stopping)
         Task {
             await lastRecordWrite?.value
@@ -370,7 +381,7 @@ package actor VirtualMachine {
         let version = Int(summary?.version.rawValue ?? 0)
         let write = Task {
             await previous?.value
-            try await onDisk { try store.save(next, of: id, version: version) }
+            try await fileGate.run { try await onDisk { try store.save(next, of: id, version: version) } }
         }
         lastRecordWrite = Task {
             do {
@@ -396,7 +407,8 @@ package actor VirtualMachine {
 
     /// Brings the files to rest now, when that is still to be done.
     package func settleIfDue() async {
-        if settleTask != nil { await settle() }
+        // A start takes long; its files come to rest after the next roostd's first look at them.
+        if settleTask != nil && cycle.state != .starting { await settle() }
     }
 
     /// Empties the replay logs of the machine's files.
@@ -404,9 +416,9 @@ package actor VirtualMachine {
         settleTask?.cancel()
         settleTask = nil
         await finishRecordWrites()
-        guard !isRemoved, cycle.damage == nil else { return }
-        let (store, id, path) = (host.store, id, path)
-        await gate.run {
+        await fileGate.run {
+            guard !isRemoved, cycle.damage == nil else { return }
+            let (store, id, path) = (host.store, id, path)
             // Nothing is lost when it fails: the logs are replayed by whoever opens the files next.
             _ = try? await onDisk {
                 try store.settle(path: path)

@@ -58,15 +58,18 @@ package struct DiskImages: Sendable {
 
     /// Makes an empty disk, durably; nothing is left when this throws.
     ///
-    /// - Parameter temporary: the file's name until it is complete, for whoever deletes it after a crash.
+    /// - Parameters:
+    ///   - temporary: the file's name until it is complete, for whoever deletes it after a crash.
+    ///   - owner: whom it belongs to from the start.
     /// - Throws: `EngineError` `.exists` when there is a file of that name.
     package func create(
         _ path: String,
         sizeBytes: UInt64,
         format: String,
-        temporary: String? = nil
+        temporary: String? = nil,
+        owner: QEMUUser? = nil
     ) async throws {
-        try await makingFile(path, temporary) { temporary in
+        try await makingFile(path, temporary, owner: owner) { temporary in
             let result = try await tool.run(["create", "-q", "-f", format, "--", temporary, "\(sizeBytes)"])
             guard result.succeeded else { throw failure("cannot make the disk \(path)", result) }
         }
@@ -102,7 +105,8 @@ package struct DiskImages: Sendable {
     /// Gives a disk that is not in use another size.
     package func resize(_ path: String, format: String, sizeBytes: UInt64, shrink: Bool) async throws {
         try requireFile(path)
-        let result = try await tool.run(
+        // Nobody could undo what it does to a disk, so it runs to its end even when roostd does not.
+        let result = try await tool.outliving.run(
             ["resize", "-q", "-f", format] + (shrink ? ["--shrink"] : []) + ["--", path, "\(sizeBytes)"],
             deadline: .seconds(600)
         )
@@ -118,6 +122,7 @@ package struct DiskImages: Sendable {
     private func makingFile(
         _ path: String,
         _ name: String? = nil,
+        owner: QEMUUser? = nil,
         _ make: (_ temporary: String) async throws -> Void
     ) async throws {
         guard !fileExists(path) else { throw EngineError(.exists, "the file \(path) exists already") }
@@ -125,13 +130,19 @@ package struct DiskImages: Sendable {
         guard !fileExists(temporary) else { throw EngineError(.exists, "the file \(temporary) exists already") }
         do {
             try await make(temporary)
+            try owner?.takeOwnership(of: temporary)
             try syncFile(temporary)
             let result = roost_rename_new(temporary, path)
             guard result != -EEXIST else { throw EngineError(.exists, "the file \(path) exists already") }
             guard result == 0 else {
                 throw EngineError(.failed, "cannot rename \(temporary)", cause: systemErrorText(-result))
             }
-            try syncFolder(of: path)
+            do {
+                try syncFolder(of: path)
+            } catch {
+                unlink(path)
+                throw error
+            }
         } catch {
             unlink(temporary)
             throw error

@@ -20,7 +20,7 @@ package struct ToolResult: Sendable {
 package struct Tool: Sendable {
     package var path: String
     package var user: QEMUUser
-    package var environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", ToolOwner.own]
+    package var environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"] + ToolOwner.own
 
     package init(path: String, user: QEMUUser) {
         self.path = path

@@ -8,10 +8,16 @@
 enum ToolOwner {
     private static let variable = "ROOST_TOOL_OF"
 
-    /// The marker of this process's tools, as an entry of their environment.
-    static let own: String = {
-        let own = ProcessIdentity.current(processID: getpid())
-        return "\(variable)=\(getpid()):\(own?.startTicks ?? 0)"
+    /// The marker of this process's tools, for their environment; none where the process cannot be named for sure.
+    static let own: [String] = {
+        guard let own = ProcessIdentity.current(processID: getpid()), let space = processSpace else { return [] }
+        return ["\(variable)=\(own.processID):\(own.startTicks):\(space)"]
+    }()
+
+    /// The space in which this process's numbers count: a container has its own (pid_namespaces(7)).
+    private static let processSpace: UInt? = {
+        var status = stat()
+        return stat("/proc/self/ns/pid", &status) == 0 ? UInt(status.st_ino) : nil
     }()
 
     /// Whether an environment (NUL-separated, as proc(5) gives it) is that of a tool whose roostd has ended.
@@ -20,7 +26,9 @@ enum ToolOwner {
             let text = String(decoding: entry, as: UTF8.self)
             guard text.hasPrefix("\(variable)=") else { continue }
             let fields = text.dropFirst(variable.utf8.count + 1).split(separator: ":")
-            guard fields.count == 2, let number = Int32(fields[0]), let ticks = UInt64(fields[1]) else { return false }
+            guard fields.count == 3, let number = Int32(fields[0]), let ticks = UInt64(fields[1]),
+                let space = UInt(fields[2]), space == processSpace
+            else { return false }
             return ProcessIdentity.current(processID: number)?.startTicks != ticks
         }
         return false
@@ -28,6 +36,13 @@ enum ToolOwner {
 }
 
 extension Tool {
+    /// The same program, left to itself when roostd ends.
+    var outliving: Tool {
+        var copy = self
+        copy.environment.removeAll { ToolOwner.own.contains($0) }
+        return copy
+    }
+
     /// Ends the helper programs of roostds that have ended, and waits until they are gone; returns their process ids.
     ///
     /// What they were making is for the caller to delete afterwards. Blocks for some milliseconds.

@@ -45,7 +45,7 @@ struct DiskRoutes {
         }
         api.post("vms/:vm/disks") { request, context in
             let body = try await request.decode(AttachDiskRequest.self)
-            return try Response.json(try await host.machine(try context.argument("vm")).attach(body))
+            return try Response.json(try await host.attachDisk(to: try context.argument("vm"), body))
         }
         api.delete("vms/:vm/disks/:location") { _, context in
             try await host.machine(try context.argument("vm")).detach(try context.argument("location"))
