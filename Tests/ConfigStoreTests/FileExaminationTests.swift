@@ -1,6 +1,7 @@
 import DurableFiles
 import HyperVStorage
 import Testing
+import VMConfiguration
 
 @testable import ConfigStore
 

@@ -179,18 +179,20 @@ import VMConfiguration
 }
 
 /// Files written by Hyper-V itself, read in place where they are.
-@Suite(.enabled(if: RealSampleFileTests.arePresent)) struct RealSampleFileTests {
-    private static let directory: String = {
+private enum RealSamples {
+    static let directory: String = {
         if let path = ProcessInfo.processInfo.environment["ROOST_SAMPLES"] { return path }
         return URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/samples").path
     }()
 
     static var arePresent: Bool { FileManager.default.fileExists(atPath: "\(directory)/gen1-9.0.vmcx") }
+}
 
+@Suite(.enabled(if: RealSamples.arePresent)) struct RealSampleFileTests {
     @Test(arguments: ["gen1-9.0.vmcx", "gen1-9.0.vmrs", "gen2-5.0.xml", "gen1-5.0-8bit.xml"])
     func realFileIsSoundAndComesBackFromText(name: String) throws {
-        let path = "\(Self.directory)/\(name)"
+        let path = "\(RealSamples.directory)/\(name)"
         let verified = try roost("file", "verify", path)
         #expect(verified.status == 0 && verified.text.contains("sound"), "\(verified)")
         #expect(try roost("file", "show", path, "--output", "json").status == 0)

@@ -27,7 +27,7 @@ struct FileReport: Encodable {
     /// Checks a file, with its second copy where it has one.
     init(checking path: String, copy: String?) throws {
         let bytes: [UInt8]
-        do { bytes = try FileAccess.readable(path) } catch let error as StoreError { throw APIError(error) }
+        do { bytes = try FileAccess.readable(path) } catch { throw APIError(error) }
         self.path = path
         self.bytes = bytes.count
         form = try KeyFile.form(of: bytes, path)
