@@ -122,7 +122,7 @@ import Testing
         ("roost-keys 1\na array 1\nb int 10000", 3, "next line"), ("roost-keys 1\na array 1\n  : 0g", 3, "digits"),
         ("roost-keys 1\na array 1\n  : 0001", 3, "expected 2"),
         ("roost-keys 1\na array 2\n  : 00\n  : 00", 3, "expected 4"),
-        ("roost-keys 1\na array 0\n  : 00", 3, "quotation marks"),
+        ("roost-keys 1\na array 0\n  : 00", 3, "has a value"),
     ]) func lineThatIsNoneIsNamed(text: String, line: Int, words: String) {
         let error = #expect(throws: StorageError.self) { try TextForm.parse(Array(text.utf8)) }
         #expect(error?.message.contains("line \(line): ") == true, "\(error?.message ?? "")")

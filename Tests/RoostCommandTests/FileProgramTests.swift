@@ -178,8 +178,8 @@ import VMConfiguration
     }
 }
 
-/// Where files written by Hyper-V itself are, to be read in place.
-private enum RealFiles {
+/// Files written by Hyper-V itself, read in place where they are.
+private enum RealSamples {
     static let directory: String = {
         if let path = ProcessInfo.processInfo.environment["ROOST_SAMPLES"] { return path }
         return URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -189,10 +189,10 @@ private enum RealFiles {
     static var arePresent: Bool { FileManager.default.fileExists(atPath: "\(directory)/gen1-9.0.vmcx") }
 }
 
-@Suite(.enabled(if: RealFiles.arePresent)) struct RealSampleFileTests {
+@Suite(.enabled(if: RealSamples.arePresent)) struct RealSampleFileTests {
     @Test(arguments: ["gen1-9.0.vmcx", "gen1-9.0.vmrs", "gen2-5.0.xml", "gen1-5.0-8bit.xml"])
     func realFileIsSoundAndComesBackFromText(name: String) throws {
-        let path = "\(RealFiles.directory)/\(name)"
+        let path = "\(RealSamples.directory)/\(name)"
         let verified = try roost("file", "verify", path)
         #expect(verified.status == 0 && verified.text.contains("sound"), "\(verified)")
         #expect(try roost("file", "show", path, "--output", "json").status == 0)
