@@ -54,7 +54,8 @@ extension Host {
         _ configuration: VirtualMachineConfiguration,
         _ request: ExportVirtualMachineRequest
     ) async throws -> ExportLayout {
-        let directory = request.directory.count > 1 && request.directory.hasSuffix("/")
+        let directory =
+            request.directory.count > 1 && request.directory.hasSuffix("/")
             ? String(request.directory.dropLast()) : request.directory
         let folder = "\(directory)/\(configuration.name)"
         guard !fileExists(folder) else {

@@ -41,7 +41,10 @@ extension Host {
         let configuration = prepared.plan.configuration
         let problems = try await prepared.plan.problems + conflicts(of: prepared)
         guard problems.isEmpty else {
-            throw APIError(.invalidArgument, "cannot import \(prepared.folder.path): " + problems.joined(separator: "; "))
+            throw APIError(
+                .invalidArgument,
+                "cannot import \(prepared.folder.path): " + problems.joined(separator: "; ")
+            )
         }
         try claim(configuration.name, for: configuration.id)
         do {
@@ -141,7 +144,9 @@ extension Host {
             )
         }
         if names[configuration.name] != nil {
-            problems.append("there is a virtual machine \"\(configuration.name)\" already: choose another name with --name")
+            problems.append(
+                "there is a virtual machine \"\(configuration.name)\" already: choose another name with --name"
+            )
         }
         if !context.store.supportedVersions.contains(configuration.version) {
             let known = context.store.supportedVersions.map(\.description).joined(separator: ", ")

@@ -93,12 +93,16 @@ struct ImportFolder: Sendable {
                 .map { "\(folder)/\($0)" }
         }
         guard let only = found.first else {
-            throw APIError(.notFound, "no configuration (<GUID>.vmcx or <GUID>.xml) in \(folders.joined(separator: " or "))")
+            throw APIError(
+                .notFound,
+                "no configuration (<GUID>.vmcx or <GUID>.xml) in \(folders.joined(separator: " or "))"
+            )
         }
         guard found.count == 1 else {
             throw APIError(
                 .invalidArgument,
-                "there are \(found.count) configurations in \(path): name one of " + found.sorted().joined(separator: ", ")
+                "there are \(found.count) configurations in \(path): name one of "
+                    + found.sorted().joined(separator: ", ")
             )
         }
         return only
@@ -124,7 +128,8 @@ struct ImportFolder: Sendable {
         }
         for path in folders { facts.folders.append(.init(path: path, names: try FileAccess.names(in: path))) }
         if let disksFolder {
-            let path = disksFolder.count > 1 && disksFolder.hasSuffix("/") ? String(disksFolder.dropLast()) : disksFolder
+            let path =
+                disksFolder.count > 1 && disksFolder.hasSuffix("/") ? String(disksFolder.dropLast()) : disksFolder
             facts.folders.append(.init(path: path, names: try FileAccess.names(in: path)))
         }
         for recorded in source.recordedPaths where recorded.hasPrefix("/") {

@@ -199,7 +199,11 @@ import Testing
         #expect(plan.sourceVersion == ConfigurationVersion(rawValue: 512))
         #expect(plan.configuration.version == .v5_0 && plan.configuration.generation == .one)
         #expect(plan.configuration.drives.first?.path == "/state/Test/System.qcow2")
-        #expect(plan.configuration.root.children.allSatisfy { $0["version"] == nil || $0.name == "properties" || $0.name == "manifest" })
+        #expect(
+            plan.configuration.root.children.allSatisfy {
+                $0["version"] == nil || $0.name == "properties" || $0.name == "manifest"
+            }
+        )
     }
 
     @Test func floppyAndHostDrivesLoseTheirMedia() throws {

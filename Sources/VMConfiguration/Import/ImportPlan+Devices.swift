@@ -68,7 +68,9 @@ extension ImportPlan {
         }
         let stated = recordedFormat.flatMap { ImportFormat(rawValue: $0.rawValue) }
         guard let format = ImportFormat(fileName: DiskSearch.fileName(of: path)) ?? stated else {
-            return problems.append("the disk \(path) has no name that tells its format: end it in .vhdx, .vhd, .qcow2 or .img")
+            return problems.append(
+                "the disk \(path) has no name that tells its format: end it in .vhdx, .vhd, .qcow2 or .img"
+            )
         }
         disk.format = format
         choices.mode == .register

@@ -84,7 +84,9 @@ extension ImportPlan {
             )
         }
         mapped.append("boot order: " + firmware.bootOrder.map(\.description).joined(separator: ", "))
-        if !uefiVariables.isEmpty { mapped.append("UEFI variables: \(uefiVariables.map(\.name).joined(separator: ", "))") }
+        if !uefiVariables.isEmpty {
+            mapped.append("UEFI variables: \(uefiVariables.map(\.name).joined(separator: ", "))")
+        }
         mapped.append(
             "automatic actions: at the host's start \(configuration.automaticStartAction), at its shutdown "
                 + "\(configuration.automaticStopAction)"

@@ -60,8 +60,12 @@ struct VMImport: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        if register, copy { throw ValidationError("--register and --copy exclude each other: disks are used, or copied.") }
-        if register, keepVHDX { throw ValidationError("--keep-vhdx is for copies; --register leaves disks as they are.") }
+        if register, copy {
+            throw ValidationError("--register and --copy exclude each other: disks are used, or copied.")
+        }
+        if register, keepVHDX {
+            throw ValidationError("--keep-vhdx is for copies; --register leaves disks as they are.")
+        }
         if plan, jobs.noWait { throw ValidationError("--plan makes no job, so --no-wait cannot be given with it.") }
     }
 
