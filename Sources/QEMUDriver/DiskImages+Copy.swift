@@ -1,8 +1,11 @@
 extension DiskImages {
     /// Whether an error is QEMU's refusal to read a VHDX file whose log holds changes that are not in their place yet.
     package static func saysLogIsDirty(_ error: EngineError) -> Bool {
-        error.cause?.contains("log that needs to be replayed") == true
+        error.cause?.contains(dirtyLogWords) == true
     }
+
+    /// What QEMU says of such a file.
+    static let dirtyLogWords = "contains a log that needs to be replayed"
 
     /// Copies a file as it is, sparsely and durably; nothing is left when this throws.
     package func copyFile(_ source: String, to path: String) async throws {

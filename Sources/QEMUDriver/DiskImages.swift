@@ -149,7 +149,9 @@ package struct DiskImages: Sendable {
     }
 
     func failure(_ message: String, _ result: ToolResult) -> EngineError {
-        let words = result.errors.split(separator: "\n").last.map(String.init) ?? "\(result.end)"
+        let lines = result.errors.split(separator: "\n").map(String.init)
+        // Of this message the last line is the remedy.
+        let words = lines.first { $0.contains(Self.dirtyLogWords) } ?? lines.last ?? "\(result.end)"
         let code: EngineError.Code =
             words.contains("No space left")
             ? .insufficientResources

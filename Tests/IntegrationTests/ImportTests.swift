@@ -141,11 +141,15 @@ extension Integration {
             }
         }
 
-        /// Writes through a program that ends by a signal before it could empty the log.
+        /// Writes through a program that ends by a signal when the log has been written and its changes have not been
+        /// put in their place: the device refuses to write the block allocation table, which lies at 2 MiB.
         private func dirty(_ disk: String) async throws {
+            let image =
+                "driver=vhdx,file.driver=blkdebug,file.image.driver=file,file.image.filename=\(disk),"
+                + "file.inject-error.0.event=none,file.inject-error.0.iotype=write,file.inject-error.0.sector=4096"
             let result = try await run(
                 "/usr/bin/env",
-                ["qemu-io", "-f", "vhdx", "-c", "write -P 0x77 32M 64k", "-c", "abort", disk],
+                ["qemu-io", "--image-opts", "-c", "write -P 0x77 32M 64k", "-c", "abort", image],
                 seconds: 60
             )
             #expect(result.exit != .exited(0))
