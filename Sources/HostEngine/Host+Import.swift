@@ -46,6 +46,10 @@ extension Host {
                 "cannot import \(prepared.folder.path): " + problems.joined(separator: "; ")
             )
         }
+        // Another import of it may be under way, which has its name already.
+        guard !names.values.contains(configuration.id) else {
+            throw APIError(.busy, "the virtual machine \(configuration.id) is being imported already")
+        }
         try claim(configuration.name, for: configuration.id)
         do {
             let machine = try await make(prepared, reporter)
@@ -220,9 +224,11 @@ extension Host {
     /// Makes sure that a disk is what its name says and needs no other file; tells whether its log is dirty.
     private func verify(_ disk: ImportPlan.Disk, copies: Bool) async throws -> Bool {
         guard let path = disk.source, let format = disk.format else { return false }
+        let user = context.user
+        // A link in a stranger's folder must not lead to a file that no guest could open.
+        try await onDisk { if isSymbolicLink(path) { try user.requireAccess(to: path, writable: false) } }
         if format == .vhd { try await onDisk { try refuseDifferencingVHD(path) } }
         if !copies {
-            let user = context.user
             try await onDisk { try user.requireAccess(to: path, writable: true) }
         }
         do {

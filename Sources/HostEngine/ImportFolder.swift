@@ -184,6 +184,12 @@ struct ImportFolder: Sendable {
     }
 }
 
+/// Whether a path is a symbolic link.
+func isSymbolicLink(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+}
+
 /// Refuses a VHD that holds only what differs from another file, which QEMU would read as if it were whole.
 func refuseDifferencingVHD(_ path: String) throws {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -6,7 +6,7 @@ import VMConfiguration
 ///
 /// - Throws: `VariableStoreError` for a file of another kind.
 func readVariables(_ path: String) throws -> [UInt8] {
-    let bytes = try FileAccess.read(path, limit: 64 << 20)
+    let bytes = try FileAccess.read(path, limit: 64 << 20, followingLinks: false)
     _ = try VariableStore(parsing: bytes)
     return bytes
 }

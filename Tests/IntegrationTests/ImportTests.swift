@@ -177,6 +177,39 @@ extension Integration {
             }
         }
 
+        private static let sample: String = {
+            let environment = ProcessInfo.processInfo.environment
+            let folder = environment["ROOST_SAMPLES"] ?? "\(Laboratory.root)/../shared/samples"
+            return "\(folder)/gen2-5.0.xml"
+        }()
+
+        @Test(
+            .enabled(if: Files.exists(Self.sample), "the real files are not here; ROOST_SAMPLES names their folder"),
+            arguments: [nil, "ahci"] as [String?]
+        )
+        func configurationOfHyperVBootsWithAGuestsDisk(controller: String?) async throws {
+            try await withRoostd("import-sample-\(controller ?? "default")") { roostd in
+                let client = roostd.client
+                let folder = "\(roostd.base)/disks"
+                try Files.makeFolder(folder)
+                let disk = "\(folder)/default generation 2.vhdx"
+                try await tool("qemu-img", "convert", "-O", "vhdx", Laboratory.guest, disk, seconds: 300)
+                var request = ImportVirtualMachineRequest(path: Self.sample)
+                request.disksFolder = folder
+                request.name = "sample"
+                request.diskController = controller
+                let plan = try await client.importPlan(request)
+                #expect(plan.problems.isEmpty && plan.version == "5.0" && plan.disks.first?.source == disk)
+                try await client.importVirtualMachine(request, waitSeconds: 300).succeeded()
+                var firmware = UpdateFirmwareRequest()
+                firmware.secureBoot = "off"
+                _ = try await client.updateFirmware(of: "sample", firmware)
+                _ = try await roostd.boot("sample")
+                #expect(try await roostd.state("sample") == .running)
+                try await roostd.turnOff("sample")
+            }
+        }
+
         @Test func exportIsImportedAgainAsTheSameMachine() async throws {
             try await withRoostd("export") { roostd in
                 let client = roostd.client
