@@ -159,6 +159,6 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
-        tests("IntegrationTests", ["RoostAPI", "RoostClient", "RoostPrimitives"]),
+        tests("IntegrationTests", ["HyperVStorage", "RoostAPI", "RoostClient", "RoostPrimitives", "VMConfiguration"]),
     ]
 )

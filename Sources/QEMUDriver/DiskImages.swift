@@ -21,7 +21,7 @@ package struct DiskImageInfo: Sendable, Hashable {
 ///
 /// It runs with roostd's own rights, because users name files that QEMU's user cannot reach.
 package struct DiskImages: Sendable {
-    private let tool: Tool
+    let tool: Tool
 
     /// - Throws: `EngineError` `.notFound` when qemu-img is not installed.
     package init() throws(EngineError) {
@@ -119,7 +119,7 @@ package struct DiskImages: Sendable {
         "\(path).\(String(UInt64.random(in: 0...UInt64.max), radix: 36)).partial"
     }
 
-    private func makingFile(
+    func makingFile(
         _ path: String,
         _ name: String? = nil,
         owner: QEMUUser? = nil,
@@ -149,7 +149,7 @@ package struct DiskImages: Sendable {
         }
     }
 
-    private func requireFile(_ path: String) throws(EngineError) {
+    func requireFile(_ path: String) throws(EngineError) {
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw EngineError(.notFound, "there is no disk \(path)", cause: systemErrorText(errno))
@@ -159,8 +159,10 @@ package struct DiskImages: Sendable {
         }
     }
 
-    private func failure(_ message: String, _ result: ToolResult) -> EngineError {
-        let words = result.errors.split(separator: "\n").last.map(String.init) ?? "\(result.end)"
+    func failure(_ message: String, _ result: ToolResult) -> EngineError {
+        let lines = result.errors.split(separator: "\n").map(String.init)
+        // Of this message the last line is the remedy.
+        let words = lines.first { $0.contains(Self.dirtyLogWords) } ?? lines.last ?? "\(result.end)"
         let code: EngineError.Code =
             words.contains("No space left")
             ? .insufficientResources

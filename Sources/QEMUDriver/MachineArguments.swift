@@ -52,6 +52,7 @@ package struct MachineArguments {
     package static func nodeName(_ location: DriveLocation) -> String { "node-\(deviceID(location))" }
 
     private var isGenerationTwo: Bool { configuration.generation == .two }
+    private var usesAHCI: Bool { configuration.roost.diskController == .ahci }
     private var rootBus: String { isGenerationTwo ? "pcie.0" : "pci.0" }
 
     private mutating func add(_ flag: String, _ value: String) { arguments += [flag, value] }
@@ -105,7 +106,8 @@ package struct MachineArguments {
     private mutating func addControllersAndDrives() {
         for controller in configuration.scsiControllers {
             let address = String(4 + controller.number, radix: 16)
-            add("-device", "virtio-scsi-pci,id=scsi\(controller.number),bus=\(rootBus),addr=0x\(address)")
+            let model = usesAHCI ? "ich9-ahci" : "virtio-scsi-pci"
+            add("-device", "\(model),id=scsi\(controller.number),bus=\(rootBus),addr=0x\(address)")
         }
         for drive in configuration.drives { addDrive(drive) }
         if let seed = plan.seedPath { addSeed(seed) }
@@ -117,11 +119,17 @@ package struct MachineArguments {
         switch (drive.kind, drive.location.controllerType) {
         case (.hardDisk, .ide): device = "ide-hd"
         case (.dvd, .ide): device = "ide-cd"
+        case (.hardDisk, .scsi) where usesAHCI: device = "ide-hd"
+        case (.dvd, .scsi) where usesAHCI: device = "ide-cd"
         case (.hardDisk, .scsi): device = "scsi-hd"
         case (.dvd, .scsi): device = "scsi-cd"
         default: return
         }
-        device += ",id=\(id),bus=\(Self.bus(drive.location))"
+        // A port of a SATA controller is a bus of its own.
+        let bus =
+            usesAHCI && drive.location.controllerType == .scsi
+            ? "scsi\(drive.location.controllerNumber).\(drive.location.slot)" : Self.bus(drive.location)
+        device += ",id=\(id),bus=\(bus)"
         if let file = plan.driveFiles[drive.location] {
             let node = Self.nodeName(drive.location)
             addBlockNode(node, format: file.format, path: file.path, readOnly: drive.kind == .dvd)
@@ -144,7 +152,7 @@ package struct MachineArguments {
     private mutating func addSeed(_ path: String) {
         addBlockNode("node-seed", format: .raw, path: path, readOnly: true)
         // Behind the slots that users can name: target 255 of the first SCSI controller, or a disk on the PCI bus.
-        if configuration.scsiControllers.isEmpty {
+        if configuration.scsiControllers.isEmpty || usesAHCI {
             add("-device", "virtio-blk-pci,id=seed,bus=\(rootBus),addr=0xa,drive=node-seed")
         } else {
             add("-device", "scsi-cd,id=seed,bus=scsi0.0,channel=0,scsi-id=255,lun=0,drive=node-seed")
@@ -170,7 +178,7 @@ package struct MachineArguments {
 
     private mutating func addNetworkAdapter(_ adapter: NetworkAdapter, index: Int) {
         let backend = plan.networks[adapter.id] ?? .disconnected
-        let model = adapter.isLegacy ? "e1000" : "virtio-net-pci"
+        let model = adapter.isLegacy ? "e1000" : adapterDevice
         var device = "\(model),id=nic\(index)"
         switch backend {
         case .user:
@@ -193,6 +201,14 @@ package struct MachineArguments {
         }
         if let index = bootIndexes[.networkAdapter(adapter.id)] { device += ",bootindex=\(index)" }
         add("-device", device)
+    }
+
+    private var adapterDevice: String {
+        switch configuration.roost.adapterModel ?? .virtio {
+        case .virtio: "virtio-net-pci"
+        case .e1000: "e1000"
+        case .e1000e: "e1000e"
+        }
     }
 
     private mutating func addSmallDevices() {

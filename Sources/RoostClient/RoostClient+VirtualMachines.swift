@@ -19,6 +19,34 @@ extension RoostClient {
         try await value(Request(.post, ["vms"], body: encode(request), waitSeconds: waitSeconds))
     }
 
+    /// Imports a machine; the job's result is its GUID.
+    ///
+    /// Maps to `POST /v1/imports`.
+    public func importVirtualMachine(
+        _ request: ImportVirtualMachineRequest,
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        try await value(Request(.post, ["imports"], body: encode(request), waitSeconds: waitSeconds))
+    }
+
+    /// Tells what an import would do.
+    ///
+    /// Maps to `POST /v1/imports/plan`.
+    public func importPlan(_ request: ImportVirtualMachineRequest) async throws -> ImportReport {
+        try await value(Request(.post, ["imports", "plan"], body: encode(request)))
+    }
+
+    /// Exports a machine that is off; the job's result is the path of the folder.
+    ///
+    /// Maps to `POST /v1/vms/{vm}/export`.
+    public func exportVirtualMachine(
+        _ vm: String,
+        _ request: ExportVirtualMachineRequest,
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        try await value(Request(.post, ["vms", vm, "export"], body: encode(request), waitSeconds: waitSeconds))
+    }
+
     /// Describes a machine.
     ///
     /// Maps to `GET /v1/vms/{vm}`.

@@ -86,6 +86,7 @@ package struct APIServer: Sendable {
         let api = router.group("v1")
         HostRoutes(host: host).add(to: api)
         MachineRoutes(host: host).add(to: api)
+        ImportRoutes(host: host).add(to: api)
         DiskRoutes(host: host).add(to: api)
         NetworkRoutes(host: host).add(to: api)
         JobRoutes(host: host).add(to: api)

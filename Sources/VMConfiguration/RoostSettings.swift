@@ -15,6 +15,28 @@ public struct RoostSettings: Hashable, Sendable {
         case vhdx
     }
 
+    /// The SCSI controllers that the guest sees.
+    public enum DiskController: String, Hashable, Sendable, CaseIterable {
+        /// A paravirtual controller with 64 slots; the guest needs its driver.
+        case virtioSCSI = "virtio-scsi"
+        /// A SATA controller with 6 slots, for which every operating system has a driver; takes no drives while the
+        /// machine runs.
+        case ahci
+
+        /// How many slots of a controller can hold a drive.
+        public var slotCount: Int { self == .ahci ? 6 : DriveLocation.ControllerType.scsi.slotCount }
+    }
+
+    /// The network adapters that the guest sees.
+    public enum AdapterModel: String, Hashable, Sendable, CaseIterable {
+        /// A paravirtual adapter; the guest needs its driver.
+        case virtio
+        /// Intel's 82540EM, as legacy adapters are.
+        case e1000
+        /// Intel's 82574L.
+        case e1000e
+    }
+
     /// `creation_host`: the name of the host that made the virtual machine.
     public var creationHost: String?
     /// `cpu_model`: the processor that the guest sees, as QEMU names it; fixed at the first start.
@@ -26,6 +48,10 @@ public struct RoostSettings: Hashable, Sendable {
     /// `renew_variables`: whether the UEFI variable store is still to be replaced by one with the Secure Boot settings of
     /// this configuration; the next start does so.
     public var renewsVariables = false
+    /// `disk_controller`: the SCSI controllers that the guest sees; nil for paravirtual ones.
+    public var diskController: DiskController?
+    /// `adapter_model`: the network adapters, other than legacy ones, that the guest sees; nil for paravirtual ones.
+    public var adapterModel: AdapterModel?
     /// `cloud_init_seed`: the path of the disk image with the data for cloud-init.
     public var cloudInitSeedPath: String?
     /// `disk_formats`: the formats of images by path, so that none is ever guessed from a guest's bytes.
@@ -50,6 +76,12 @@ extension VirtualMachineConfiguration {
             settings.machineType = node["machine_type"]?.value.asString
             settings.virtualMachineHasStarted = node[Self.startedKey]
             settings.renewsVariables = node[Self.renewsVariablesKey]
+            settings.diskController = node["disk_controller"]?.value.asString.flatMap(
+                RoostSettings.DiskController.init(rawValue:)
+            )
+            settings.adapterModel = node["adapter_model"]?.value.asString.flatMap(
+                RoostSettings.AdapterModel.init(rawValue:)
+            )
             settings.cloudInitSeedPath = node["cloud_init_seed"]?.value.asString
             settings.diskFormats = node.diskFormats
             settings.secureBootCertificates = node.values("secure_boot_certificates", "certificate", \.asBytes)
@@ -65,6 +97,12 @@ extension VirtualMachineConfiguration {
             node.assign(text: newValue.machineType, at: "machine_type")
             node[Self.startedKey] = newValue.virtualMachineHasStarted
             node[Self.renewsVariablesKey] = newValue.renewsVariables
+            if newValue.diskController != old.diskController {
+                node.assign(text: newValue.diskController?.rawValue, at: "disk_controller")
+            }
+            if newValue.adapterModel != old.adapterModel {
+                node.assign(text: newValue.adapterModel?.rawValue, at: "adapter_model")
+            }
             node.assign(text: newValue.cloudInitSeedPath, at: "cloud_init_seed")
             node.setDiskFormats(newValue.diskFormats)
             if newValue.secureBootCertificates != old.secureBootCertificates {

@@ -43,7 +43,7 @@ extension VirtualMachineConfiguration {
         let taken = Set(drives.map(\.location))
         for type in types {
             for controller in 0..<controllerCount(type) {
-                for slot in 0..<type.slotCount {
+                for slot in 0..<usableSlotCount(type) {
                     let location = DriveLocation(type, controller, slot)
                     if !taken.contains(location) { return location }
                 }
@@ -65,6 +65,13 @@ extension VirtualMachineConfiguration {
             )
         }
         try check(drive)
+        guard drive.location.slot < usableSlotCount(drive.location.controllerType) else {
+            throw ConfigurationError(
+                .notFound,
+                "add \(drive.kind) to \(name): its SATA controllers have the slots 0 to "
+                    + "\(usableSlotCount(.scsi) - 1), not \(drive.location.slot)"
+            )
+        }
         let keys = drive.keys(version: version)
         root.assign(.node, at: path)
         root.update(at: path) { $0.children = keys }
@@ -155,6 +162,11 @@ extension VirtualMachineConfiguration {
             controllers.append((.floppy, 0, node))
         }
         return controllers
+    }
+
+    /// How many slots of a controller a drive can be added to.
+    private func usableSlotCount(_ type: DriveLocation.ControllerType) -> Int {
+        type == .scsi ? roost.diskController?.slotCount ?? type.slotCount : type.slotCount
     }
 
     /// How many controllers of a type the virtual machine has.

@@ -31,6 +31,28 @@ import Testing
         #expect(try await images.info(split).dataFile == data)
     }
 
+    @Test func dirtyLogIsToldAndReplayedInACopyOnly() async throws {
+        let disk = "\(folder.path)/dirty.vhdx"
+        try await images.create(disk, sizeBytes: 64 << 20, format: "vhdx")
+        let io = Tool(path: "/usr/bin/qemu-io", user: Tool.ownUser)
+        // The log is written, the block allocation table at 2 MiB cannot be, and then the program dies.
+        let result = try await io.run([
+            "--image-opts", "-c", "write -P 0x77 32M 64k", "-c", "abort",
+            "driver=vhdx,file.driver=blkdebug,file.image.driver=file,file.image.filename=\(disk),"
+                + "file.inject-error.0.event=none,file.inject-error.0.iotype=write,file.inject-error.0.sector=4096",
+        ])
+        #expect(!result.succeeded)
+        let before = readSmallFile(disk, limit: 64 << 20)
+        let error = try await #require(throws: EngineError.self) { try await images.info(disk, format: "vhdx") }
+        #expect(DiskImages.saysLogIsDirty(error))
+        let copy = "\(folder.path)/copy.vhdx"
+        try await images.copyFile(disk, to: copy)
+        try await images.repair(copy, format: "vhdx")
+        #expect(try await images.info(copy, format: "vhdx").virtualSizeBytes == 64 << 20)
+        #expect(try await io.run(["-r", "-f", "vhdx", "-c", "read -P 0x77 32M 64k", copy]).succeeded)
+        #expect(readSmallFile(disk, limit: 64 << 20) == before)
+    }
+
     @Test func copyReportsProgressAndLeavesTheSourceAlone() async throws {
         let text = String(repeating: "data", count: 1 << 18)
         let source = folder.write("source.raw", text)

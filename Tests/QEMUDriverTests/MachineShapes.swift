@@ -14,6 +14,8 @@ enum MachineShape: String, CaseIterable, Sendable {
     case generationTwoDisks = "generation-2-disks-and-seed"
     case generationTwoNetworks = "generation-2-networks"
     case generationTwoBootOrder = "generation-2-boot-order"
+    case generationOneImported = "generation-1-imported"
+    case generationTwoSATA = "generation-2-sata"
     case awkwardNames = "awkward-names"
 }
 
@@ -35,7 +37,7 @@ struct ShapedMachine {
     init(_ shape: MachineShape, folder: String = "/vm") throws {
         let (generation, version): (Generation, ConfigurationVersion) =
             switch shape {
-            case .generationOneMinimal, .generationOneFull: (.one, .v8_0)
+            case .generationOneMinimal, .generationOneFull, .generationOneImported: (.one, .v8_0)
             case .generationOneOldVersion: (.one, .v5_0)
             case .generationTwoOldVersion: (.two, .v5_0)
             case .generationTwoNewVersion: (.two, .v9_0)
@@ -96,6 +98,18 @@ struct ShapedMachine {
             try addDrive(DriveLocation(.scsi, 1, 63), .hardDisk, "\(folder)/data.raw", .raw)
             try addDrive(DriveLocation(.scsi, 0, 1), .dvd, "\(folder)/install.iso", .raw)
             try configuration.addDrive(Drive(location: DriveLocation(.scsi, 1, 0), kind: .dvd, path: nil))
+            plan.seedPath = "\(folder)/seed.iso"
+            files.append("\(folder)/seed.iso")
+        case .generationOneImported:
+            configuration.roost.adapterModel = .e1000
+            try addDrive(DriveLocation(.ide, 0, 0), .hardDisk, "\(folder)/system.qcow2", .qcow2)
+            try addAdapter(2, .user)
+        case .generationTwoSATA:
+            configuration.roost.diskController = .ahci
+            configuration.roost.adapterModel = .e1000e
+            try addDrive(DriveLocation(.scsi, 0, 0), .hardDisk, "\(folder)/system.qcow2", .qcow2)
+            try addDrive(DriveLocation(.scsi, 0, 5), .dvd, "\(folder)/install.iso", .raw)
+            try addAdapter(2, .user)
             plan.seedPath = "\(folder)/seed.iso"
             files.append("\(folder)/seed.iso")
         case .generationTwoNetworks:

@@ -28,7 +28,7 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
         let leaves = CommandPath.all.filter(\.isLeaf).map { $0.words.dropFirst().joined(separator: " ") }
         let vm = [
             "create", "list", "show", "set", "rename", "remove", "start", "stop", "restart", "pause", "resume",
-            "console", "screenshot", "update-version", "version-history",
+            "console", "screenshot", "import", "export", "update-version", "version-history",
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
         let others = [

@@ -65,7 +65,7 @@ extension VirtualMachineConfiguration {
 
 extension KeyNode {
     /// Whether the key or one below it has another value than an empty text.
-    fileprivate var saysSomething: Bool {
+    var saysSomething: Bool {
         switch value {
         case .node: children.contains(where: \.saysSomething)
         case .string(let text): !text.isEmpty

@@ -14,7 +14,7 @@ struct VMCommand: ParsableCommand {
         subcommands: [
             VMCreate.self, VMList.self, VMShow.self, VMSet.self, VMRename.self, VMRemove.self, VMStart.self,
             VMStop.self, VMRestart.self, VMPause.self, VMResume.self, VMConsole.self, VMScreenshot.self,
-            VMUpdateVersion.self, VMVersionHistory.self,
+            VMImport.self, VMExport.self, VMUpdateVersion.self, VMVersionHistory.self,
         ]
     )
 }

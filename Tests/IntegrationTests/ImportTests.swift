@@ -1,0 +1,264 @@
+import Foundation
+import HyperVStorage
+import RoostAPI
+import RoostClient
+import RoostPrimitives
+import Testing
+import VMConfiguration
+
+extension Integration {
+    /// Import and export of machines with real disk images.
+    @Suite(.serialized) struct ImportTests {
+        /// An exported folder as Hyper-V writes it, with one disk that begins with a text.
+        private struct Folder {
+            var path: String
+            var disk: String
+            var configuration: String
+            var id: GUID
+        }
+
+        private func exported(
+            _ roostd: Roostd,
+            _ name: String = "foreign",
+            format: String = "vhdx",
+            version: ConfigurationVersion = .v8_0,
+            diskMiB: Int = 8
+        ) async throws -> Folder {
+            let path = "\(roostd.base)/\(name)"
+            for folder in ["Virtual Machines", "Virtual Hard Disks", "Snapshots"] {
+                try FileManager.default.createDirectory(
+                    atPath: "\(path)/\(folder)",
+                    withIntermediateDirectories: true
+                )
+            }
+            let disk = "\(path)/Virtual Hard Disks/System.\(format)"
+            let driver = format == "vhd" ? "vpc" : format
+            try await tool("qemu-img", "create", "-q", "-f", driver, disk, "\(diskMiB)M")
+            try await tool("qemu-io", "-f", driver, "-c", "write -P 0x5a 0 64k", disk)
+            var new = NewVirtualMachine(name: name, generation: .one, version: version)
+            new.memory.startup = 64
+            new.memory.minimum = 64
+            var configuration = try VirtualMachineConfiguration.new(new)
+            try configuration.addDrive(
+                Drive(location: DriveLocation(.ide, 0, 0), kind: .hardDisk, path: #"C:\Disks\system."# + format)
+            )
+            configuration.root.children.removeAll { $0.name == "roost" }
+            let file = "\(path)/Virtual Machines/\(new.id.uppercased).\(version.fileFormat.fileExtension)"
+            let bytes =
+                version.fileFormat == .xml
+                ? try ConfigurationXML.serialize(configuration.root)
+                : try StorageFile.create(tree: KeyNode("", children: [configuration.root])).bytes
+            try Files.write(Data(bytes), file)
+            return Folder(path: path, disk: disk, configuration: file, id: new.id)
+        }
+
+        private func request(_ folder: Folder, _ mode: ImportMode? = nil) -> ImportVirtualMachineRequest {
+            var request = ImportVirtualMachineRequest(path: folder.path)
+            request.mode = mode
+            return request
+        }
+
+        private func expectPattern(_ path: String, _ format: String) async throws {
+            try await tool("qemu-io", "-r", "-f", format, "-c", "read -P 0x5a 0 64k", path)
+        }
+
+        @Test(arguments: ["vhdx", "vhd"])
+        func exportedFolderIsImportedWithItsDiskAsQcow2AndRuns(format: String) async throws {
+            try await withRoostd("import-\(format)") { roostd in
+                let client = roostd.client
+                let folder = try await exported(roostd, format: format)
+                let (disk, file) = (Files.read(folder.disk), Files.read(folder.configuration))
+                let plan = try await client.importPlan(request(folder))
+                #expect(plan.problems.isEmpty && plan.disks.first?.source == folder.disk)
+                #expect(try await client.virtualMachines().isEmpty)
+                let job = try await client.importVirtualMachine(request(folder), waitSeconds: 60).succeeded()
+                #expect(job.result == folder.id.uppercased)
+                let own = try #require(try await client.virtualMachine("foreign").drives.first { $0.path != nil }?.path)
+                #expect(own.hasPrefix(roostd.disks) && own.hasSuffix(".qcow2"))
+                try await expectPattern(own, "qcow2")
+                #expect(Files.read(folder.disk) == disk && Files.read(folder.configuration) == file)
+                try await roostd.start("foreign")
+                #expect(try await roostd.state("foreign") == .running)
+                try await roostd.turnOff("foreign")
+                // Its identifier is taken now; a copy gets another.
+                let again = try await refusal {
+                    try await client.importVirtualMachine(request(folder), waitSeconds: 60)
+                }
+                #expect(again?.message.contains("--copy") == true)
+                var copy = request(folder, .copy)
+                copy.name = "second"
+                copy.keepVHDX = true
+                let second = try await client.importVirtualMachine(copy, waitSeconds: 60).succeeded()
+                #expect(second.result != folder.id.uppercased)
+                let kept = try #require(try await client.virtualMachine("second").drives.first { $0.path != nil }?.path)
+                #expect(kept.hasSuffix(format == "vhdx" ? ".vhdx" : ".qcow2"))
+                try await expectPattern(kept, format == "vhdx" ? "vhdx" : "qcow2")
+            }
+        }
+
+        @Test func registeredMachineRunsFromTheDiskWhereItLies() async throws {
+            try await withRoostd("import-register") { roostd in
+                let client = roostd.client
+                let folder = try await exported(roostd)
+                let unreadable = try await refusal {
+                    try await client.importVirtualMachine(request(folder, .register), waitSeconds: 60)
+                }
+                if Laboratory.isRoot { #expect(unreadable?.code == .permissionDenied) }
+                try await tool("chown", "-R", Laboratory.qemuUser, folder.path)
+                try await client.importVirtualMachine(request(folder, .register), waitSeconds: 60).succeeded()
+                #expect(try await client.virtualMachine("foreign").drives.contains { $0.path == folder.disk })
+                try await roostd.start("foreign")
+                try await roostd.turnOff("foreign")
+            }
+        }
+
+        @Test func missingDiskCancellationAndCrashLeaveNothing() async throws {
+            try await withRoostd("import-nothing") { roostd in
+                let client = roostd.client
+                let before = roostd.stateFiles()
+                let folder = try await exported(roostd, diskMiB: 700)
+                try FileManager.default.moveItem(atPath: folder.disk, toPath: folder.disk + ".away")
+                let missing = try await refusal {
+                    try await client.importVirtualMachine(request(folder), waitSeconds: 60)
+                }
+                #expect(missing?.message.contains("--disks") == true, "\(missing?.description ?? "accepted")")
+                #expect(roostd.stateFiles() == before)
+                try FileManager.default.moveItem(atPath: folder.disk + ".away", toPath: folder.disk)
+                try await tool("qemu-io", "-f", "vhdx", "-c", "write -P 0x77 1M 650M", folder.disk)
+
+                let job = try await client.importVirtualMachine(request(folder))
+                try await eventually("the copy has begun") { roostd.stateFiles().contains { $0.hasSuffix(".partial") } }
+                _ = try await client.cancelJob(job.id)
+                #expect(try await client.job(job.id, waitSeconds: 30).state == .cancelled)
+                #expect(roostd.stateFiles() == before)
+
+                _ = try await client.importVirtualMachine(request(folder))
+                try await eventually("the copy has begun") { roostd.stateFiles().contains { $0.hasSuffix(".partial") } }
+                await roostd.kill9()
+                try await roostd.start()
+                #expect(roostd.stateFiles() == before)
+                #expect(try await client.virtualMachines().isEmpty)
+            }
+        }
+
+        /// Writes through a program that ends by a signal when the log has been written and its changes have not been
+        /// put in their place: the device refuses to write the block allocation table, which lies at 2 MiB.
+        private func dirty(_ disk: String) async throws {
+            let image =
+                "driver=vhdx,file.driver=blkdebug,file.image.driver=file,file.image.filename=\(disk),"
+                + "file.inject-error.0.event=none,file.inject-error.0.iotype=write,file.inject-error.0.sector=4096"
+            let result = try await run(
+                "/usr/bin/env",
+                ["qemu-io", "--image-opts", "-c", "write -P 0x77 32M 64k", "-c", "abort", image],
+                seconds: 60
+            )
+            #expect(result.exit != .exited(0))
+        }
+
+        @Test func dirtyLogIsReplayedInACopyAndTheOriginalStays() async throws {
+            try await withRoostd("import-dirty") { roostd in
+                let client = roostd.client
+                let folder = try await exported(roostd, diskMiB: 64)
+                try await dirty(folder.disk)
+                let info = try await run("/usr/bin/env", ["qemu-img", "info", folder.disk], seconds: 60)
+                #expect("\(info)".contains("log that needs to be replayed"), "\(info)")
+                let before = Files.read(folder.disk)
+                let refused = try await refusal {
+                    try await tool("chown", "-R", Laboratory.qemuUser, folder.path)
+                    return try await client.importVirtualMachine(request(folder, .register), waitSeconds: 60)
+                }
+                #expect(refused?.code == .invalidState, "\(refused?.description ?? "accepted")")
+                try await client.importVirtualMachine(request(folder), waitSeconds: 60).succeeded()
+                let own = try #require(try await client.virtualMachine("foreign").drives.first { $0.path != nil }?.path)
+                try await expectPattern(own, "qcow2")
+                try await tool("qemu-io", "-r", "-f", "qcow2", "-c", "read -P 0x77 32M 64k", own)
+                #expect(Files.read(folder.disk) == before)
+                #expect(!roostd.stateFiles().contains { $0.contains("replayed") || $0.contains("partial") })
+            }
+        }
+
+        private static let sample: String = {
+            let environment = ProcessInfo.processInfo.environment
+            let folder = environment["ROOST_SAMPLES"] ?? "\(Laboratory.root)/../shared/samples"
+            return "\(folder)/gen2-5.0.xml"
+        }()
+
+        @Test(
+            .enabled(if: Files.exists(Self.sample), "the real files are not here; ROOST_SAMPLES names their folder"),
+            arguments: [nil, "ahci"] as [String?]
+        )
+        func configurationOfHyperVBootsWithAGuestsDisk(controller: String?) async throws {
+            try await withRoostd("import-sample-\(controller ?? "default")") { roostd in
+                let client = roostd.client
+                let folder = "\(roostd.base)/disks"
+                try Files.makeFolder(folder)
+                let disk = "\(folder)/default generation 2.vhdx"
+                try await tool("qemu-img", "convert", "-O", "vhdx", Laboratory.guest, disk, seconds: 300)
+                var request = ImportVirtualMachineRequest(path: Self.sample)
+                request.disksFolder = folder
+                request.name = "sample"
+                request.diskController = controller
+                let plan = try await client.importPlan(request)
+                #expect(plan.problems.isEmpty && plan.version == "5.0" && plan.disks.first?.source == disk)
+                try await client.importVirtualMachine(request, waitSeconds: 300).succeeded()
+                var firmware = UpdateFirmwareRequest()
+                firmware.secureBoot = "off"
+                _ = try await client.updateFirmware(of: "sample", firmware)
+                _ = try await roostd.boot("sample")
+                #expect(try await roostd.state("sample") == .running)
+                try await roostd.turnOff("sample")
+            }
+        }
+
+        @Test func exportIsImportedAgainAsTheSameMachine() async throws {
+            try await withRoostd("export") { roostd in
+                let client = roostd.client
+                let id = try await roostd.create("vm") { $0.diskSizeBytes = 8 << 20 }
+                let disk = try #require(try await client.virtualMachine("vm").drives.first { $0.path != nil }?.path)
+                try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 0 64k", disk)
+                try await roostd.start("vm")
+                let running = try await refusal {
+                    try await client.exportVirtualMachine("vm", .init(directory: roostd.base), waitSeconds: 60)
+                }
+                #expect(running?.code == .invalidState)
+                try await roostd.turnOff("vm")
+                for vhdx in [false, true] {
+                    let target = "\(roostd.base)/out-\(vhdx)"
+                    try Files.makeFolder(target)
+                    let job = try await client.exportVirtualMachine(
+                        "vm",
+                        .init(directory: target, vhdx: vhdx),
+                        waitSeconds: 60
+                    ).succeeded()
+                    #expect(job.result == "\(target)/vm")
+                    #expect(try FileManager.default.contentsOfDirectory(atPath: target) == ["vm"])
+                    let disks = try FileManager.default.contentsOfDirectory(atPath: "\(target)/vm/Virtual Hard Disks")
+                    #expect(disks == ["vm.\(vhdx ? "vhdx" : "qcow2")"])
+                    let machines = Set(
+                        try FileManager.default.contentsOfDirectory(atPath: "\(target)/vm/Virtual Machines")
+                    )
+                    #expect(machines == ["\(id).vmcx", "\(id).vmrs"])
+                    let second = try await refusal {
+                        try await client.exportVirtualMachine("vm", .init(directory: target), waitSeconds: 60)
+                    }
+                    #expect(second?.code == .exists)
+                }
+                let original = try tree(roostd.configuration(id))
+                try await client.removeVirtualMachine("vm", .init(removeDisks: true), waitSeconds: 30).succeeded()
+                let folder = ImportVirtualMachineRequest(path: "\(roostd.base)/out-true/vm")
+                try await client.importVirtualMachine(folder, waitSeconds: 60).succeeded()
+                let differences = ConfigurationDifference.between(original, try tree(roostd.configuration(id)))
+                #expect(
+                    differences.map(\.description).filter { $0 != "/roost/generation" }
+                        == ["/global_settings/devices/generation_id"]
+                )
+                try await expectPattern(disk, "qcow2")
+            }
+        }
+
+        private func tree(_ path: String) throws -> KeyNode {
+            let bytes = [UInt8](try #require(Files.read(path)))
+            return try #require(try StorageFile(parsing: bytes).tree["configuration"])
+        }
+    }
+}
