@@ -11,6 +11,8 @@ import VMConfiguration
 /// What roostd is told when it starts.
 package struct HostOptions: Sendable {
     package var stateDirectory: String
+    /// Where second copies of configurations are; nil for a folder of the state directory.
+    package var copyDirectory: String?
     package var runDirectory: String
     package var qemuPath: String
     package var qemuUser: String
@@ -34,7 +36,7 @@ extension HostContext {
         group: any EventLoopGroup,
         log: Logger
     ) async throws -> HostContext {
-        let directory = StateDirectory(options.stateDirectory)
+        let directory = StateDirectory(options.stateDirectory, copies: options.copyDirectory)
         try await onDisk { try directory.prepare() }
         let longest = options.runDirectory.utf8.count + MachineFolder.longestName.utf8.count
         guard longest <= unixSocketPathMaximum else {

@@ -104,7 +104,7 @@ public struct ResizeDiskRequest: Codable, Hashable, Sendable {
     public var sizeBytes: UInt64
     /// Whether a smaller size is meant.
     public var shrink: Bool?
-    /// `qcow2` or `raw`; nil means the recorded one, else what the file looks like.
+    /// `qcow2` or `raw`; nil means what the file looks like, which must not contradict the recorded one.
     public var format: String?
 
     /// A request to give the disk at a path a new size.

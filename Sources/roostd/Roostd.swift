@@ -30,6 +30,9 @@ struct Roostd: AsyncParsableCommand {
     @Option(help: "The root of configurations and disks.")
     var stateDir = "/var/lib/roost"
 
+    @Option(help: "The folder of second copies, best on another disk. (default: in --state-dir)")
+    var copyDir: String?
+
     @Option(help: "The root of sockets; at most 51 bytes long.")
     var runDir = "/run/roost"
 
@@ -79,7 +82,8 @@ struct Roostd: AsyncParsableCommand {
         )
         options.bootID = bootId
         options.forcesEmulation = emulate
-        let directory = StateDirectory(options.stateDirectory)
+        options.copyDirectory = copyDir.map(absolute)
+        let directory = StateDirectory(options.stateDirectory, copies: options.copyDirectory)
         try directory.prepare()
         // Held until the process ends, in whatever way.
         _ = try directory.lock()

@@ -74,7 +74,7 @@ struct DiskResize: AsyncParsableCommand {
     var shrink = false
 
     @Option(
-        help: "qcow2 or raw. (default: what it was used as, else what the file looks like)",
+        help: "qcow2 or raw. (default: what the file looks like, unless it was used as another)",
         completion: .list(["qcow2", "raw"])
     )
     var format: String?
