@@ -31,7 +31,9 @@ extension Host {
         )
     }
 
-    /// Imports a machine and returns its identifier; when this throws, nothing of it is left. The files that it is made
+    /// Imports a machine and returns its identifier; when this throws, nothing of it is left.
+    ///
+    /// The files that it is made
     /// from are only read, but for disks that are registered, which the guest will write.
     package func importMachine(
         _ request: ImportVirtualMachineRequest,
@@ -98,7 +100,8 @@ extension Host {
         let id = mode == .copy ? choices.newID : source.id
         choices.name = request.name
         facts.switches = await context.switches.list().map { .init(id: $0.id, name: $0.name) }
-        facts.pathsInUse = await disksInUse(besides: id)
+        // The disks of a broken machine are unknown; QEMU's lock keeps two machines from one disk in any case.
+        facts.pathsInUse = await disksInUse(besides: id) ?? []
         facts.guestStatePath = context.directory.guestState(id)
         let name = request.name ?? source.name
         do {

@@ -17,7 +17,9 @@ package actor VirtualMachine {
     nonisolated let host: HostContext
     /// One change of the configuration at a time.
     nonisolated let gate = SerialGate()
-    /// One call of the store at a time: reading repairs what is damaged, so it must not meet a change half done. Taken
+    /// One call of the store at a time.
+    ///
+    /// Reading repairs what is damaged, so it must not meet a change half done. Taken
     /// within ``gate`` where both are, and held for nothing but the call.
     nonisolated let fileGate = SerialGate()
 
