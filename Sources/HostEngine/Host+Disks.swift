@@ -137,6 +137,7 @@ extension Host {
             stated: request.format,
             recorded: try await recordedFormat(request.path, stated: request.format)
         )
+        try await requireDisk(request, format)
         let info = try await context.images.info(request.path, format: format.rawValue)
         let shrinks = request.sizeBytes < info.virtualSizeBytes
         if shrinks && request.shrink != true {
@@ -166,6 +167,29 @@ extension Host {
             sizeBytes: request.sizeBytes,
             shrink: shrinks
         )
+    }
+
+    /// Refuses files that are no disks as far as anybody knows: any file is a raw disk by its looks.
+    private func requireDisk(_ request: ResizeDiskRequest, _ format: RoostSettings.DiskFormat) async throws {
+        var isDisk = request.path.hasPrefix(context.directory.disks + "/")
+        for machine in machines.values {
+            // A broken machine's drives are unknown.
+            for drive in (try? await machine.load().drives) ?? [] where drive.path == request.path {
+                guard drive.kind == .hardDisk else {
+                    throw APIError(
+                        .invalidArgument,
+                        "\(request.path) is in a DVD or floppy drive of \(await machine.name): only hard disks get another size"
+                    )
+                }
+                isDisk = true
+            }
+        }
+        guard isDisk || format != .raw || request.format != nil else {
+            throw APIError(
+                .invalidArgument,
+                "\(request.path) is no disk of this host, and looks like none: say --format raw if it is one all the same"
+            )
+        }
     }
 
     /// The format that a machine's configuration records for a disk: that of one that has it before that of one that had.

@@ -78,6 +78,9 @@ package actor Host {
             stored = .broken(id: id, path: path, reason: reason)
             return context.log.error("\(reason.description)")
         }
+        if case .broken(_, _, let reason) = stored {
+            context.log.error("a virtual machine is broken", metadata: ["reason": "\(reason)"])
+        }
         let machine = VirtualMachine(stored, host: context)
         machines[machine.id] = machine
     }
@@ -164,6 +167,12 @@ package actor Host {
         }
         guard name != "." && name != ".." else {
             throw APIError(.invalidArgument, "\"\(name)\" cannot be the name of a virtual machine")
+        }
+        guard GUID(name) == nil else {
+            throw APIError(
+                .invalidArgument,
+                "\"\(name)\" cannot be the name of a virtual machine: it would be taken for the identifier of one"
+            )
         }
         if names[name] != nil {
             throw APIError(.exists, "there is a virtual machine \"\(name)\" already: choose another name")

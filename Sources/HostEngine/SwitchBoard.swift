@@ -127,7 +127,7 @@ package actor SwitchBoard {
         guard users.isEmpty else {
             throw APIError(
                 .busy,
-                "the switch \"\(name)\" is in use by \(users.joined(separator: ", ")): disconnect them first"
+                "the switch \"\(name)\" is in use by \(users.joined(separator: ", ")): a network adapter cannot be moved yet, so the switch stays as long as they do"
             )
         }
         var next = record

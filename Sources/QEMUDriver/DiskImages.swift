@@ -170,7 +170,11 @@ package struct DiskImages: Sendable {
                 ? .busy
                 : words.contains("Permission denied")
                     ? .permissionDenied
-                    : words.contains("not in") && words.contains("format") ? .corrupt : .failed
+                    : words.contains("No such file")
+                        ? .notFound
+                        : words.contains("too large") || words.contains("too big")
+                            ? .invalidArgument
+                            : words.contains("not in") && words.contains("format") ? .corrupt : .failed
         return EngineError(code, message, cause: words)
     }
 }

@@ -93,8 +93,8 @@ package struct Tool: Sendable {
         let timer = DispatchSource.makeTimerSource()
         let timedOut = Mutex(false)
         timer.setEventHandler {
-            timedOut.withLock { $0 = true }
-            process.signal(SIGKILL)
+            // One that has ended already is only waiting for somebody to notice.
+            if process.signal(SIGKILL) { timedOut.withLock { $0 = true } }
         }
         timer.schedule(deadline: .now() + .milliseconds(Int(deadline / .milliseconds(1))))
         timer.activate()

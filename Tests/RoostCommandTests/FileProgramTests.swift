@@ -41,7 +41,7 @@ import VMConfiguration
         let cases: [([String], Int32, String)] = [
             (["show", "\(fixture.folder)/missing"], 3, "missing"),
             (["verify", "\(fixture.folder)/missing"], 3, "missing"),
-            (["show", noise], 7, "neither"), (["show", fixture.folder], 7, "regular file"),
+            (["show", noise], 7, "noise.vmcx"), (["show", fixture.folder], 7, "regular file"),
             (["show", fixture.path, "--key", "a/b"], 3, "a/b"), (["show", fixture.copy], 5, "second copy"),
             (["show", newer], 5, "line 1"), (["import", slip, "\(fixture.folder)/a.vmcx"], 7, "line 3"),
             (["import", unfit, "\(fixture.folder)/a.xml"], 2, "unsigned integer"),
