@@ -23,14 +23,14 @@ private struct Route: Sendable {
         Route("POST /v1/vms?wait=7", body: #"{"name":"web"}"#) {
             _ = try await $0.createVirtualMachine(CreateVirtualMachineRequest(name: "web"), waitSeconds: 7)
         },
-        Route("POST /v1/imports?wait=7", body: #"{"path":"/x"}"#) {
-            _ = try await $0.importVirtualMachine(ImportVirtualMachineRequest(path: "/x"), waitSeconds: 7)
+        Route("POST /v1/imports?wait=7", body: #"{"path":"x"}"#) {
+            _ = try await $0.importVirtualMachine(ImportVirtualMachineRequest(path: "x"), waitSeconds: 7)
         },
-        Route("POST /v1/imports/plan", body: #"{"path":"/x"}"#) {
-            _ = try await $0.importPlan(ImportVirtualMachineRequest(path: "/x"))
+        Route("POST /v1/imports/plan", body: #"{"path":"x"}"#) {
+            _ = try await $0.importPlan(ImportVirtualMachineRequest(path: "x"))
         },
-        Route("POST /v1/vms/web/export", body: #"{"directory":"/x","vhdx":true}"#) {
-            _ = try await $0.exportVirtualMachine("web", ExportVirtualMachineRequest(directory: "/x", vhdx: true))
+        Route("POST /v1/vms/web/export", body: #"{"directory":"x","vhdx":true}"#) {
+            _ = try await $0.exportVirtualMachine("web", ExportVirtualMachineRequest(directory: "x", vhdx: true))
         },
         Route("GET /v1/vms/web") { _ = try await $0.virtualMachine("web") },
         Route("PATCH /v1/vms/web", body: "{}") {
