@@ -72,7 +72,7 @@ test-one: ## Run the tests that FILTER=... names
 	swift test $(SWIFT_FLAGS) --filter '$(FILTER)'
 
 .PHONY: soak
-soak: setup ## Run all tests, the random ones for longer, and the crash matrix
+soak: setup ## Run all tests, the random ones for longer, and boot a full Debian, and the crash matrix
 	@ROOST_SOAK=1 scripts/test all
 	@scripts/crash-matrix
 

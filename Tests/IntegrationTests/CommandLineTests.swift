@@ -10,6 +10,15 @@ extension Integration {
             try await run(Laboratory.roost, ["--run-dir", roostd.runDirectory] + arguments)
         }
 
+        private func roostJSON(_ roostd: Roostd, _ arguments: [String]) async throws -> CommandResult {
+            try await run(Laboratory.roost, ["--run-dir", roostd.runDirectory, "--output", "json"] + arguments)
+        }
+
+        /// The only line on standard error.
+        private func failure(_ result: CommandResult) throws -> APIError {
+            try JSONDecoder().decode(APIError.self, from: Data(result.errors.utf8))
+        }
+
         private func json<Value: Decodable>(_ result: CommandResult) throws -> Value {
             try #require(result.status == 0, "\(result)")
             return try JSONDecoder().decode(Value.self, from: result.output)
@@ -49,6 +58,81 @@ extension Integration {
                 #expect(jobs.map(\.id) == jobs.map(\.id).sorted(by: >))
                 #expect(try await roost(roostd, "vm", "remove", "--yes", "z", "b", "c").status == 0)
                 #expect(try await roostd.client.virtualMachines().isEmpty)
+            }
+        }
+
+        @Test func everyCommandSpeaksJSON() async throws {
+            try await withRoostd("json") { roostd in
+                struct Started: Decodable { var start: Job? }
+                let create = ["vm", "create", "a", "--generation", "1", "--memory", "64MiB", "--disk-size", "1MiB"]
+                let made = try await roostJSON(roostd, create + ["--start"])
+                #expect((try json(made) as Job).kind == "vm.create")
+                #expect((try json(made) as Started).start?.kind == "vm.start")
+                // A machine that was made and does not start is told all the same.
+                let host = try await roostd.client.host()
+                let big = ["vm", "create", "big", "--generation", "1", "--start"]
+                let failed = try await roostJSON(roostd, big + ["--memory", "\(host.memoryMiB / 2 * 2 + 4096)MiB"])
+                #expect(failed.status == APIError.Code.insufficientResources.exitCode)
+                #expect(try JSONDecoder().decode(Job.self, from: failed.output).state == .succeeded)
+                #expect(try failure(failed).code == .insufficientResources)
+
+                let disk = try await roostd.client.createDisk(
+                    .init(path: "x.qcow2", sizeBytes: 1 << 20),
+                    waitSeconds: 9
+                )
+                let path = try #require(disk.result)
+                let drive: DriveInfo = try json(try await roostJSON(roostd, ["disk", "attach", "a", path]))
+                let detached: [String: String] = try json(try await roostJSON(roostd, ["disk", "detach", "a", path]))
+                #expect(detached == ["virtualMachine": "a", "location": drive.location])
+                let log: [String: String] = try json(try await roostJSON(roostd, ["vm", "console", "a", "--log"]))
+                #expect(log["log"] != nil)
+                let picture = ["vm", "screenshot", "a", "\(roostd.base)/a.png"]
+                let saved: [String: String] = try json(try await roostJSON(roostd, picture))
+                #expect(saved == ["file": "\(roostd.base)/a.png"])
+                let script: [String: String] = try json(try await roostJSON(roostd, ["completion", "bash"]))
+                #expect(script["script"]?.contains("roost") == true)
+
+                let stopped = try await roostJSON(roostd, ["vm", "stop", "--turn-off", "nobody", "a"])
+                #expect(try JSONDecoder().decode([Job].self, from: stopped.output).map(\.subject) == ["a"])
+                #expect(try failure(stopped).code == .notFound)
+                let mistake = try await roostJSON(roostd, ["vm", "nonsense"])
+                #expect(mistake.status == 2)
+                #expect(try failure(mistake).code == .invalidArgument)
+            }
+        }
+
+        @Test(.enabled(if: Laboratory.isRoot)) func removalOfASwitchIsToldInJSON() async throws {
+            try await withRoostd("json-switch") { roostd in
+                let made = try await roostJSON(roostd, ["switch", "create", "lab", "--type", "Private"])
+                #expect((try json(made) as SwitchInfo).name == "lab")
+                let removed: [String: String] = try json(try await roostJSON(roostd, ["switch", "remove", "lab"]))
+                #expect(removed == ["name": "lab"])
+            }
+        }
+
+        @Test func brokenMachineIsShownAsFarAsItIsKnown() async throws {
+            try await withRoostd("show-broken") { roostd in
+                struct Shown: Decodable { var summary: VirtualMachineSummary }
+                let id = "11111111-1111-1111-1111-111111111111"
+                let path = roostd.configuration(id)
+                await roostd.kill9()
+                try Files.write("nothing that anybody could read", path)
+                try await roostd.start()
+
+                let shown = try await roost(roostd, "vm", "show", id)
+                #expect(shown.status == APIError.Code.corrupt.exitCode, "\(shown)")
+                for text in [id, "broken", path] { #expect(shown.text.contains(text), "\(shown)") }
+                #expect(shown.errors.contains(path))
+                let asJSON = try await roostJSON(roostd, ["vm", "show", id.lowercased()])
+                #expect(asJSON.status == shown.status)
+                let summary = try JSONDecoder().decode(Shown.self, from: asJSON.output).summary
+                #expect(summary.state == .broken)
+                #expect(summary.configurationFile == path)
+                #expect(summary.reason?.contains(path) == true)
+                #expect(try failure(asJSON).code == .corrupt)
+                let nobody = try await roostJSON(roostd, ["vm", "show", "nobody"])
+                #expect(nobody.output.isEmpty)
+                #expect(try failure(nobody).code == .notFound)
             }
         }
 

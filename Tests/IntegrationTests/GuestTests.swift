@@ -108,6 +108,26 @@ extension Integration {
             #expect(try await roostd.state("other") == .off)
         }
 
+        @Test func agentThatNeverAnswersHoldsNothingUp() async throws {
+            let console = try await guests.running(.bios)
+            try await roostd.waitForAgent("bios")
+            try await console.shell("killall -STOP qemu-ga")
+            let clock = ContinuousClock()
+            let asking = try await clock.measure {
+                let detail = try await client.virtualMachine("bios")
+                #expect(detail.runtime?.guestAgentConnected == true)
+                #expect(detail.networkAdapters.count == 1)
+            }
+            #expect(asking < .seconds(15))
+            #expect(try await console.shell("echo still here") == "still here")
+            // Only the power button is left; the agent is given three seconds before it is pressed.
+            let stopping = try await clock.measure {
+                try await client.stopVirtualMachine("bios", .init(timeoutSeconds: 60), waitSeconds: 70).succeeded()
+            }
+            #expect(stopping < .seconds(30))
+            #expect(try await roostd.state("bios") == .off)
+        }
+
         @Test func guestThatTurnsItselfOffIsOff() async throws {
             let console = try await guests.running(.other)
             let id = try await client.virtualMachine("other").summary.id.uppercased

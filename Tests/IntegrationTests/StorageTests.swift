@@ -48,6 +48,64 @@ extension Integration {
             }
         }
 
+        @Test func roostdKilledWhileItMakesADiskLeavesNothingHalfMade() async throws {
+            try await withRoostd("killed-during-disk-create") { roostd in
+                let client = roostd.client
+                let files = roostd.stateFiles()
+                // The tables of a disk of this size take a while to write.
+                let request = CreateDiskRequest(path: "new.qcow2", sizeBytes: 2 << 50)
+                for round in 0..<4 {
+                    _ = try await client.createDisk(request)
+                    try await eventually("the disk is being made") {
+                        roostd.stateFiles().contains { $0.hasSuffix(".partial") }
+                    }
+                    await roostd.kill9()
+                    try await roostd.start()
+                    try await eventually("no tool works on the disk") {
+                        try await tool("ps", "-eo", "args").contains("\(roostd.disks)/new.qcow2") == false
+                    }
+                    #expect(roostd.stateFiles() == files, "round \(round)")
+                    #expect(try await client.disks().isEmpty)
+                }
+                let path = try #require(try await client.createDisk(request, waitSeconds: 30).succeeded().result)
+                #expect(try await client.disks().map(\.path) == [path])
+                #expect(roostd.stateFiles().count == files.count + 1)
+            }
+        }
+
+        @Test func diskThatAForeignProcessHoldsIsRefusedByNameUntilItIsLetGo() async throws {
+            try await withRoostd("foreign-holder") { roostd in
+                let client = roostd.client
+                let made = try await client.createDisk(.init(path: "held.qcow2", sizeBytes: 1 << 20), waitSeconds: 30)
+                let path = try #require(try made.succeeded().result)
+                let id = try await roostd.create("vm") { $0.disk = path }
+                let files = roostd.stateFiles()
+                let socket = "\(roostd.base)/nbd.sock"
+                let holder = try Child(
+                    "/usr/bin/qemu-nbd",
+                    ["--persistent", "--socket=\(socket)", "--format=qcow2", path],
+                    output: .nullDevice
+                )
+                defer { holder.signal(SIGKILL) }
+                // It listens once it holds the image.
+                try await eventually("qemu-nbd holds the disk") { Files.exists(socket) }
+
+                let refused = try await refusal { try await client.startVirtualMachine("vm", waitSeconds: 30) }
+                #expect(refused?.code == .busy, "\(refused?.description ?? "accepted")")
+                #expect(refused?.description.contains(path) == true, "\(refused?.description ?? "accepted")")
+                #expect(try await roostd.state("vm") == .off)
+                #expect(roostd.qemus.isEmpty)
+                #expect(!Files.exists("\(roostd.runDirectory)/vm/\(id)/qmp.sock"))
+                // The run record is there from the first start on, whatever comes of it.
+                #expect(roostd.stateFiles().filter { !$0.contains(".vmrs") } == files)
+
+                // Not SIGTERM, which a child of the tests may have blocked.
+                holder.signal(SIGKILL)
+                _ = await holder.exit()
+                try await roostd.start("vm")
+            }
+        }
+
         @Test func removalKeepsOrDeletesTheMachinesOwnDisksAsAsked() async throws {
             try await withRoostd("removal") { roostd in
                 let client = roostd.client

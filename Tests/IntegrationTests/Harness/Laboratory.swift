@@ -19,6 +19,9 @@ enum Laboratory {
     /// The small guest, which boots in both generations.
     static var guest: String { "\(guests)/test-guest.qcow2" }
 
+    /// The full Debian 12, which only `make soak` builds.
+    static var debianGuest: String { "\(guests)/debian-guest.qcow2" }
+
     static let isRoot = geteuid() == 0
     static let qemuUser = "roost-qemu"
 
