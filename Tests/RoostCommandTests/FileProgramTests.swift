@@ -34,7 +34,7 @@ import VMConfiguration
 
     @Test func failuresHaveTheExitCodesOfTheTable() throws {
         let fixture = try FileFixture()
-        let noise = try fixture.write("noise".utf8, "noise.vmcx")
+        let noise = try fixture.write(String(repeating: "noise", count: 2000).utf8, "noise.vmcx")
         let newer = try fixture.write("roost-keys 2\n".utf8, "newer.txt")
         let slip = try fixture.write("roost-keys 1\na\n  b int x\n".utf8, "slip.txt")
         let unfit = try fixture.write("roost-keys 1\na uint 1\n".utf8, "unfit.txt")

@@ -19,11 +19,7 @@ final class FileFixture: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try directory.prepare()
         let store = ConfigurationStore(directory: directory, supportedVersions: [.v5_0, .v8_0])
-        var machine = NewVirtualMachine(name: "web", version: version)
-        if version == .v5_0 {
-            machine.generation = .one
-            machine.secureBootEnabled = false
-        }
+        let machine = NewVirtualMachine(name: "web", version: version)
         let configuration = try VirtualMachineConfiguration.new(machine)
         path = try store.create(configuration)
         _ = try store.update(id: configuration.id, path: path) {
