@@ -142,7 +142,10 @@ package struct LifeCycle: Sendable {
     // MARK: - Commands
 
     private mutating func accept(_ id: CommandID, _ command: Command) {
-        if let damage, !isActive || command.starts { return refuse(id, "is broken: \(damage)") }
+        if let damage, !isActive || command.starts {
+            let error = APIError(.corrupt, "the virtual machine \(name) is broken: repair or remove it", cause: damage)
+            return effects.append(.answer(id, error))
+        }
         switch command {
         case .start: acceptStart(id)
         case .stop(let turnOff, let seconds), .restart(let turnOff, let seconds):

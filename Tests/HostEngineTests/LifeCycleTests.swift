@@ -61,8 +61,6 @@ import Testing
         ),
         (.paused, .pause, "the virtual machine web is paused, not running"),
         (.running, .resume, "the virtual machine web is running, not paused"),
-        (.broken, .start, "the virtual machine web is broken: damaged header"),
-        (.broken, turnOff, "the virtual machine web is broken: damaged header"),
     ])
     func refusalNamesSubjectStateAndRemedy(
         state: VirtualMachineState,
@@ -80,13 +78,18 @@ import Testing
         #expect(cycle.shownState == .broken && cycle.isActive)
         #expect(cycle.shownReason?.contains("damaged header; its guest, started before, is running") == true)
         let restart = LifeCycle.Command.restart(turnOff: true, timeoutSeconds: 1)
-        let refusal = APIError(.invalidState, "the virtual machine web is broken: damaged header")
+        let refusal = APIError(
+            .corrupt,
+            "the virtual machine web is broken: repair or remove it",
+            cause: "damaged header"
+        )
         #expect(cycle.handle(.command(1, restart)) == [.answer(1, refusal)])
         #expect(cycle.handle(.command(2, Self.gracefulStop)) == [.publish, .requestShutdown, .armGrace(seconds: 30)])
         #expect(cycle.handle(.guestTurnedOff) == [.disarmGrace, .kill])
         #expect(cycle.handle(.ended(reason: "")) == [.disarmGrace, .publish, .answer(2, nil)])
         #expect(!cycle.isActive && cycle.shownReason == "damaged header")
         #expect(cycle.handle(.command(3, .start)) == [.answer(3, refusal)])
+        #expect(cycle.handle(.command(4, Self.turnOff)) == [.answer(4, refusal)])
     }
 
     @Test func gracefulStopAsksTheGuestAndEndsQEMUWhenItIsOff() {

@@ -121,7 +121,7 @@ extension Integration {
                 #expect(broken.reason?.contains("its guest, started before, is running") == true)
                 #expect(qemu.isAlive)
                 let started = try await refusal { try await client.startVirtualMachine(id, waitSeconds: 30) }
-                #expect(started?.code == .invalidState)
+                #expect(started?.code == .corrupt)
                 let refused = try await refusal { try await client.removeVirtualMachine(id, waitSeconds: 30) }
                 #expect(refused?.code == .invalidState)
                 // Its guest can be paused and resumed as ever.
