@@ -2,7 +2,7 @@ package import ConfigStore
 import Logging
 import QEMUDriver
 import QMP
-package import RoostAPI
+import RoostAPI
 package import RoostPrimitives
 import VMConfiguration
 
@@ -69,9 +69,6 @@ package actor VirtualMachine {
 
     /// The name, for messages and events.
     package var name: String { summary?.name ?? id.uppercased }
-
-    /// The life-cycle state; a machine whose configuration cannot be used has the one of its guest.
-    package var state: VirtualMachineState { cycle.state }
 
     /// Whether its configuration cannot be used.
     package var isBroken: Bool { cycle.damage != nil }

@@ -232,6 +232,34 @@ extension Integration {
             }
         }
 
+        @Test func startThatWaitsForItsDelayOutlivesAKilledRoostd() async throws {
+            let roostd = try Roostd("delayed-start")
+            do {
+                try await roostd.start(["--boot-id", "first"])
+                try await roostd.create("vm")
+                var change = UpdateVirtualMachineRequest()
+                change.automaticStartAction = .start
+                change.automaticStartDelaySeconds = 2
+                _ = try await roostd.client.updateVirtualMachine("vm", change)
+                await roostd.kill9()
+                try await roostd.start(["--boot-id", "second"])
+                #expect(try await roostd.state("vm") == .off)
+                await roostd.kill9()
+                try await roostd.start(["--boot-id", "second"])
+                try await roostd.wait(for: "vm", .running)
+                // Done once: what is turned off stays off.
+                try await roostd.turnOff("vm")
+                await roostd.kill9()
+                try await roostd.start(["--boot-id", "second"])
+                #expect(try await roostd.client.jobs().first { $0.kind == "vm.start" }?.state == .succeeded)
+                #expect(try await roostd.state("vm") == .off)
+            } catch {
+                await roostd.tearDown()
+                throw error
+            }
+            await roostd.tearDown()
+        }
+
         @Test func machinesStartByThemselvesAfterARestartOfTheHostAsTheirActionSays() async throws {
             let roostd = try Roostd("automatic-start")
             do {

@@ -23,6 +23,41 @@ extension Integration {
             return job
         }
 
+        @Test func diskKeepsTheFormatItWasUsedAsWhateverItsGuestWroteIntoIt() async throws {
+            try await withRoostd("disk-format") { roostd in
+                let client = roostd.client
+                try await roostd.create("vm")
+                try await roostd.create("other")
+                let made = try await client.createDisk(.init(path: "data.img", sizeBytes: 1 << 20), waitSeconds: 30)
+                let disk = try #require(try made.succeeded().result)
+                let drive = try await client.attachDisk(to: "vm", .init(path: disk))
+                try await client.detachDisk(from: "vm", location: drive.location)
+                // As a guest would: an image that names a file of the host.
+                try await tool(
+                    "qemu-img",
+                    "create",
+                    "-q",
+                    "-f",
+                    "qcow2",
+                    "-b",
+                    "/etc/hostname",
+                    "-F",
+                    "raw",
+                    disk,
+                    "1M"
+                )
+
+                for vm in ["vm", "other"] {
+                    // Whichever machine asks: one of this host has used it.
+                    let refused = try await refusal { try await client.attachDisk(to: vm, .init(path: disk)) }
+                    #expect(refused?.code == .invalidArgument && refused?.message.contains("--format raw") == true)
+                }
+                _ = try await client.attachDisk(to: "other", .init(path: disk, format: "raw"))
+                #expect(try await client.drives(of: "other").first?.disk?.format == "raw")
+                #expect(try await client.disks().first { $0.path == disk }?.backingFile == nil)
+            }
+        }
+
         @Test func creationThatIsCutOffLeavesNothing() async throws {
             try await withRoostd("cut-off-creation") { roostd in
                 let client = roostd.client
