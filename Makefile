@@ -77,7 +77,7 @@ soak: setup ## Run all tests, the random ones for longer, and boot a full Debian
 	@scripts/crash-matrix
 
 .PHONY: crash-matrix
-crash-matrix: ## Cut the power of a simulated disk in a million ways, and print docs/formats/crash-matrix.md's table
+crash-matrix: ## Cut the power of a simulated disk in every way, and print a table as in docs/formats/crash-matrix.md
 	@scripts/crash-matrix
 
 .PHONY: fuzz
