@@ -21,6 +21,7 @@ package struct ConfigurationStore: Sendable {
     package let supportedVersions: [ConfigurationVersion]
     let files: any FileSystem
     private let distrusted = DistrustedFiles()
+    private let recent = RecentFiles()
     private let report: @Sendable (StorageReport) -> Void
 
     /// The store of a state directory.
@@ -77,7 +78,9 @@ package struct ConfigurationStore: Sendable {
     ///   machine, `.unsupported` for a configuration version that the host does not know, `.notFound` for a file that is
     ///   missing.
     package func load(id: GUID, path: String) throws(StoreError) -> VirtualMachineConfiguration {
-        try open(id: id, path: path, .whole).configuration
+        let (opened, configuration) = try open(id: id, path: path, .whole)
+        recent.put(opened, path)
+        return configuration
     }
 
     /// Checks every byte of a configuration's file and of its second copy, and puts right what is damaged.
@@ -126,13 +129,21 @@ package struct ConfigurationStore: Sendable {
         guard configuration.id == id else {
             throw StoreError(.corrupt, "the identifier of \(path) must not change")
         }
-        guard configuration.root != before else { return configuration }
+        guard configuration.root != before else {
+            recent.put(opened, path)
+            return configuration
+        }
         var tree = opened.content.tree
         guard let index = tree.children.firstIndex(where: { $0.name == configuration.root.name }) else {
             throw StoreError(.corrupt, "\(path) holds no configuration")
         }
         tree.children[index] = configuration.root
+        try Self.check(configuration, path)
         try mirrored(path).commit(tree.with(generation: opened.content.generation + 1), to: &opened)
+        // The same keys, which know where they are stored now.
+        if let root = opened.content.tree.withoutGeneration()["configuration"] { configuration.root = root }
+        opened.configuration = configuration
+        recent.put(opened, path)
         return configuration
     }
 
@@ -148,6 +159,15 @@ package struct ConfigurationStore: Sendable {
         try mirrored(directory.runRecord(id)).settle()
     }
 
+    /// Refuses a configuration that nobody could read again.
+    private static func check(_ configuration: VirtualMachineConfiguration, _ path: String) throws(StoreError) {
+        do throws(ConfigurationError) {
+            _ = try VirtualMachineConfiguration(root: configuration.root)
+        } catch {
+            throw StoreError(.failed, "\(path) is not changed, as it could not be read again", cause: error.message)
+        }
+    }
+
     // MARK: - Opening
 
     /// A file with its second copy.
@@ -157,6 +177,7 @@ package struct ConfigurationStore: Sendable {
             copyPath: directory.copy(of: path),
             files: files,
             distrusted: distrusted,
+            recent: recent,
             report: report
         )
     }
@@ -166,7 +187,8 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ depth: MirroredFile.Depth
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        let opened = try mirrored(path).open(depth)
+        var opened = try mirrored(path).open(depth)
+        if let known = opened.configuration { return (opened, known) }
         guard let root = opened.content.tree.withoutGeneration()["configuration"] else {
             throw StoreError(.corrupt, "\(path) holds no configuration")
         }
@@ -193,6 +215,7 @@ package struct ConfigurationStore: Sendable {
                     + supportedVersions.map(\.description).joined(separator: ", ")
             )
         }
+        opened.configuration = configuration
         return (opened, configuration)
     }
 }

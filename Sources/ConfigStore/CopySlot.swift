@@ -156,24 +156,23 @@ extension CopyContent {
     /// | block checksums | 4 each |
     /// | the root key, as ``CopyTree`` | |
     func encodedPayload() -> [UInt8] {
-        var writer = ByteWriter(capacity: 32768)
+        var writer = ByteWriter(capacity: 16)
         writer.write(form.rawValue)
         writer.pad(to: 4)
         writer.write(UInt32(clamping: blockChecksums.count))
         writer.write(primarySize)
-        var checksums: [UInt8] = []
-        checksums.reserveCapacity(4 * blockChecksums.count)
+        var bytes = writer.bytes
+        bytes.reserveCapacity(32768)
         for checksum in blockChecksums {
             for shift in stride(from: UInt32(0), to: 32, by: 8) {
-                checksums.append(UInt8(truncatingIfNeeded: checksum >> shift))
+                bytes.append(UInt8(truncatingIfNeeded: checksum >> shift))
             }
         }
-        writer.write(checksums)
         switch keys {
-        case .tree(let tree): CopyTree.encode(tree, to: &writer)
-        case .encoded(let bytes): writer.write(bytes)
+        case .tree(let tree): CopyTree.encode(tree, to: &bytes)
+        case .encoded(let encoded): bytes += encoded
         }
-        return writer.bytes
+        return bytes
     }
 
     /// Reads a payload whose checksum is right; nil when it is not one.

@@ -14,47 +14,57 @@ enum CopyTree {
     static let deepest = 128
 
     /// Appends a key with everything below it.
-    static func encode(_ node: KeyNode, to writer: inout ByteWriter) {
-        let type: UInt8 =
-            switch node.value {
-            case .int: 3
-            case .uint: 4
-            case .double: 5
-            case .string: 6
-            case .array: 7
-            case .bool: 8
-            case .node: 9
-            }
-        writer.write(type)
-        writer.write(node.flags)
-        write(text: node.name, to: &writer)
+    ///
+    /// Each change of a machine writes all its keys, so this appends to the array itself.
+    static func encode(_ node: KeyNode, to bytes: inout [UInt8]) {
+        bytes.append(type(of: node.value))
+        bytes.append(node.flags)
+        write(text: node.name, to: &bytes)
         switch node.value {
-        case .int(let value): writer.write(value)
-        case .uint(let value): writer.write(value)
-        case .double(let bitPattern): writer.write(bitPattern)
-        case .string(let text): write(text: text, to: &writer)
-        case .array(let bytes):
-            write(count: bytes.count, to: &writer)
-            writer.write(bytes)
-        case .bool(let value): writer.write(UInt8(value ? 1 : 0))
+        case .int(let value): write(UInt64(bitPattern: value), to: &bytes)
+        case .uint(let value): write(value, to: &bytes)
+        case .double(let bitPattern): write(bitPattern, to: &bytes)
+        case .string(let text): write(text: text, to: &bytes)
+        case .array(let contents):
+            write(count: contents.count, to: &bytes)
+            bytes += contents
+        case .bool(let value): bytes.append(value ? 1 : 0)
         case .node:
-            write(count: node.children.count, to: &writer)
-            for child in node.children { encode(child, to: &writer) }
+            write(count: node.children.count, to: &bytes)
+            for child in node.children { encode(child, to: &bytes) }
         }
     }
 
-    private static func write(text: String, to writer: inout ByteWriter) {
-        write(count: text.utf8.count, to: &writer)
-        writer.write(text.utf8)
+    private static func type(of value: KeyValue) -> UInt8 {
+        switch value {
+        case .int: 3
+        case .uint: 4
+        case .double: 5
+        case .string: 6
+        case .array: 7
+        case .bool: 8
+        case .node: 9
+        }
     }
 
-    private static func write(count: Int, to writer: inout ByteWriter) {
+    private static func write(_ value: UInt64, to bytes: inout [UInt8]) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
+
+    private static func write(text: String, to bytes: inout [UInt8]) {
+        write(count: text.utf8.count, to: &bytes)
+        if text.utf8.withContiguousStorageIfAvailable({ bytes.append(contentsOf: $0) }) == nil {
+            bytes.append(contentsOf: text.utf8)
+        }
+    }
+
+    private static func write(count: Int, to bytes: inout [UInt8]) {
         var rest = UInt64(count)
         while rest >= 0x80 {
-            writer.write(UInt8(truncatingIfNeeded: rest) | 0x80)
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
             rest >>= 7
         }
-        writer.write(UInt8(truncatingIfNeeded: rest))
+        bytes.append(UInt8(truncatingIfNeeded: rest))
     }
 
     /// Reads a key with everything below it; nil when the bytes are none.

@@ -97,7 +97,7 @@ package struct FileExamination: Sendable {
         }
         guard let storage = try? StorageFile(parsing: bytes) else { return nil }
         keyCount = storage.tree.children.reduce(0) { $0 + $1.keyCount }
-        return PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
+        return PrimaryContent(storage)
     }
 
     private mutating func readXML(_ bytes: [UInt8]) -> PrimaryContent? {
@@ -105,7 +105,7 @@ package struct FileExamination: Sendable {
             let document = try ConfigurationXML.parse(bytes)
             for remark in document.remarks { add(.notice, "XML", nil, remark.description) }
             keyCount = document.root.keyCount
-            return PrimaryContent(form: .xml, tree: KeyNode("", children: [document.root]), text: bytes)
+            return PrimaryContent(document.root, text: bytes)
         } catch {
             add(.error, "XML", nil, error.message)
             return nil
@@ -143,7 +143,7 @@ package struct FileExamination: Sendable {
 
     /// The blocks that are not as the copy knows them, of a file that cannot be read; its headers are not covered.
     private static func differing(_ bytes: [UInt8], _ copy: CopyContent) -> [Int] {
-        let now = PrimaryContent(form: .xml, tree: KeyNode(""), text: bytes).blockChecksums()
+        let now = PrimaryContent(KeyNode(""), text: bytes).blockChecksums()
         let isStorage = copy.form == .storage
         return (0..<max(now.count, copy.blockChecksums.count)).filter { block in
             guard block < now.count, block < copy.blockChecksums.count else { return true }

@@ -77,6 +77,7 @@ extension FileRepair {
             copyPath: copy ?? "\(path).copy",
             files: files,
             distrusted: DistrustedFiles(),
+            recent: RecentFiles(),
             report: { _ in }
         )
     }

@@ -19,6 +19,8 @@ extension MirroredFile {
         var next: PrimaryContent
         /// The steps for a HyperVStorage file.
         var actions: [StorageAction] = []
+        /// Whether they begin by overwriting a log whose transaction may not be in its place yet.
+        var overwritesLog = false
     }
 
     /// Changes both to hold `tree`, whose generation is one more; durable in both when it returns.
@@ -26,8 +28,8 @@ extension MirroredFile {
     /// When it throws, both are as before as far as that could be had: a change that reached one of them is undone by
     /// writing the old keys with a further generation, to new files.
     func commit(_ tree: KeyNode, to opened: inout Opened) throws(StoreError) {
-        let before = opened.content
-        let prepared = try prepare(tree, before)
+        let keys = opened.content.tree
+        let prepared = try prepare(tree, &opened.content)
         do throws(FileError) {
             switch form {
             case .storage: try apply(prepared, &opened)
@@ -36,7 +38,7 @@ extension MirroredFile {
         } catch {
             if error.code == .notDurable { distrusted.insert(path) }
             do throws(StoreError) {
-                opened = try writeAnew(before.tree, tree.generation + 1)
+                opened = try writeAnew(keys, tree.generation + 1)
             } catch let second {
                 throw StoreError(
                     StoreError(error).code,
@@ -47,16 +49,23 @@ extension MirroredFile {
             throw StoreError(error)
         }
         opened.content = prepared.next
+        opened.configuration = nil
     }
 
-    private func prepare(_ tree: KeyNode, _ before: PrimaryContent) throws(StoreError) -> Prepared {
+    /// Works out a change; `before` is left without its file, which would otherwise be copied.
+    private func prepare(_ tree: KeyNode, _ before: inout PrimaryContent) throws(StoreError) -> Prepared {
         guard form == .storage else { return Prepared(next: try layOut(tree).0) }
         guard var storage = before.storage else { throw StoreError(.failed, "\(path) has not been read") }
+        before.knownChecksums = before.blockChecksums()
+        before.storage = nil
         do throws(StorageError) {
-            let actions = try storage.commit(tree)
-            var next = PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
-            next.knownChecksums = storage.blockChecksums(since: before.knownChecksums ?? [], actions)
-            return Prepared(next: next, actions: actions)
+            let hadLog = !storage.isSettled
+            // The copy has the state before; it gets the new one before the log is written.
+            let actions = try storage.commit(tree, keptElsewhere: true)
+            var next = PrimaryContent(storage)
+            next.knownChecksums = storage.blockChecksums(since: before.blockChecksums(), actions)
+            let overwrites = hadLog && actions.count { $0 == .sync } == 1
+            return Prepared(next: next, actions: actions, overwritesLog: overwrites)
         } catch {
             throw StoreError(.failed, "cannot change \(path)", cause: error.message)
         }
@@ -70,7 +79,10 @@ extension MirroredFile {
         var file = try DurableFile(path, for: .writing, in: files)
         try file.perform(actions[..<split])
         try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+            // A power cut may cost the file then: the copy must have both states whole.
+            if prepared.overwritesLog { try copy.sync() }
             try file.perform(actions[split..<last])
+            if prepared.overwritesLog { return try file.sync() }
             try DurableFile.sync(&file, &copy)
         }
         // The log is durable: these are only put where they belong, and synced before the log is written again.
@@ -97,26 +109,32 @@ extension MirroredFile {
                 clearing: position.used[position.slot]
             )
         {
+            let offset = position.slot * position.slotSize
             var file = try DurableFile(copyPath, for: .writing, in: files)
-            try file.write(bytes, at: UInt64(position.slot * position.slotSize))
+            try file.write(bytes, at: UInt64(offset))
             try finish(&file)
             opened.position = position.following(bytes.count)
+            opened.copyBytes?.replaceSubrange(offset..<offset + bytes.count, with: bytes)
             return
         }
         // The state before goes along: it tells an interrupted change from an older file.
         let position = try makeCopy(content, previous: opened.content.copy(sequence: sequence))
         var file = try DurableFile(copyPath, for: .writing, in: files)
         try finish(&file)
-        opened.position = position
+        (opened.position, opened.copyBytes) = (position, nil)
     }
 
     /// Empties the replay log of the file; nothing when there is none, or when it cannot be read.
     func settle() throws(StoreError) {
-        guard form == .storage, !distrusted.contains(path), case .sound(let content) = try PrimaryFile(path, in: files),
-            var storage = content.storage
-        else { return }
+        guard form == .storage, !distrusted.contains(path) else { return }
         // Recovery does not touch the headers when the log is all there is to do; as after a crash, that suffices.
-        try perform(storage.settle())
+        if var known = reopen(), var storage = known.content.storage {
+            try perform(storage.settle())
+            known.content.storage = storage
+            recent.put(known, path)
+        } else if case .sound(let content) = try PrimaryFile(path, in: files), var storage = content.storage {
+            try perform(storage.settle())
+        }
     }
 
     /// Carries out writes and syncs on the file.

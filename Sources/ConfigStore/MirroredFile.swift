@@ -1,5 +1,6 @@
 import DurableFiles
 import HyperVStorage
+import RoostPrimitives
 import VMConfiguration
 
 /// A file of keys and its second copy: read together, changed together, each repaired from the other.
@@ -21,6 +22,10 @@ struct MirroredFile: Sendable {
         var content: PrimaryContent
         /// nil when there is no copy that could be written in place.
         var position: CopyPosition?
+        /// The copy's bytes, when they are known.
+        var copyBytes: [UInt8]?
+        /// What the keys say, once somebody has asked.
+        var configuration: VirtualMachineConfiguration?
     }
 
     /// Where in a copy the next state goes.
@@ -49,6 +54,7 @@ struct MirroredFile: Sendable {
     var restoresMissing = false
     let files: any FileSystem
     let distrusted: DistrustedFiles
+    let recent: RecentFiles
     let report: @Sendable (StorageReport) -> Void
 
     var form: PrimaryForm { path.hasSuffix(".xml") ? .xml : .storage }
@@ -57,6 +63,7 @@ struct MirroredFile: Sendable {
 
     /// Reads the file, and puts right whatever can be put right.
     func open(_ depth: Depth) throws(StoreError) -> Opened {
+        if depth == .whole, let known = reopen() { return known }
         let primary = try PrimaryFile(path, in: files, withChecksums: depth != .listing)
         if case .sound(let content) = primary {
             // The kernel may show what never reached the disk: all of it goes to a new file.
@@ -65,11 +72,11 @@ struct MirroredFile: Sendable {
         }
         if depth == .whole, case .sound(let content) = primary {
             // Most often all is well, and then the copy's older state need not be looked at.
-            let copy = readCopy(onlyNewest: true)
+            let (copy, bytes) = readCopyBytes(onlyNewest: true)
             if case .agree = Reconciliation(path, primary, copy, restoresMissing: false),
                 case .present(let found) = copy
             {
-                return Opened(content: content, position: CopyPosition(found))
+                return Opened(content: content, position: CopyPosition(found), copyBytes: bytes)
             }
         }
         let copy = readCopy()
@@ -96,20 +103,33 @@ struct MirroredFile: Sendable {
         return headers
     }
 
-    private func readCopy(onlyNewest: Bool = false) -> CopyFile {
+    private func readCopy() -> CopyFile { readCopyBytes(onlyNewest: false).copy }
+
+    private func readCopyBytes(onlyNewest: Bool) -> (copy: CopyFile, bytes: [UInt8]?) {
         do throws(FileError) {
             let bytes = try files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
-            return .present(ConfigurationCopy(bytes, onlyNewest: onlyNewest))
+            return (.present(ConfigurationCopy(bytes, onlyNewest: onlyNewest)), bytes)
         } catch {
-            if error.code == .notFound { return .missing }
+            if error.code == .notFound { return (.missing, nil) }
             // What can be read of it may hold the newest state.
             if error.code == .unreadable,
                 let read = try? files.readableContents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
             {
-                return .present(ConfigurationCopy(read.bytes))
+                return (.present(ConfigurationCopy(read.bytes)), nil)
             }
-            return .unreadable(reason: error.description)
+            return (.unreadable(reason: error.description), nil)
         }
+    }
+
+    /// What both held when they were last used, when not a byte of either has changed since.
+    ///
+    /// Both are read and compared: what a device has lost or another program written since then is noticed.
+    func reopen() -> Opened? {
+        guard let known = recent.take(path), let copyBytes = known.copyBytes, !distrusted.contains(path),
+            let bytes = try? files.contents(of: path, limit: FileAccess.sizeLimit), known.content.isImage(bytes),
+            let copy = try? files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot), copy.hasSameBytes(as: copyBytes)
+        else { return nil }
+        return known
     }
 
     // MARK: - Putting right
@@ -281,7 +301,7 @@ struct MirroredFile: Sendable {
         case .storage:
             do throws(StorageError) {
                 let made = try StorageFile.create(tree: tree)
-                return (PrimaryContent(form: .storage, tree: made.file.tree, storage: made.file), made.bytes)
+                return (PrimaryContent(made.file), made.bytes)
             } catch {
                 throw StoreError(.failed, "cannot make \(path)", cause: error.message)
             }
@@ -292,7 +312,7 @@ struct MirroredFile: Sendable {
                 }
                 let bytes = try ConfigurationXML.serialize(root)
                 let again = try ConfigurationXML.parse(bytes).root
-                return (PrimaryContent(form: .xml, tree: KeyNode("", children: [again]), text: bytes), bytes)
+                return (PrimaryContent(again, text: bytes), bytes)
             } catch {
                 throw StoreError(.failed, "cannot make \(path)", cause: error.message)
             }

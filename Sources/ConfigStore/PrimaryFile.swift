@@ -13,14 +13,26 @@ struct PrimaryContent: Sendable {
     var storage: StorageFile?
     /// The bytes, when the file is XML.
     var text: [UInt8] = []
+    /// The file's size in bytes.
+    let byteCount: Int
     /// The checksums of the file's blocks, once they have been computed.
     var knownChecksums: [UInt32]?
+
+    /// A HyperVStorage file.
+    init(_ storage: StorageFile) {
+        (form, tree, self.storage, byteCount) = (.storage, storage.tree, storage, storage.byteCount)
+    }
+
+    /// An XML file with its root key.
+    init(_ root: KeyNode, text: [UInt8]) {
+        (form, tree, self.text, byteCount) = (.xml, KeyNode("", children: [root]), text, text.count)
+    }
 
     /// The configuration's generation; 0 for a file that Roost never changed.
     var generation: UInt64 { tree.generation }
 
-    /// The file's size in bytes.
-    var byteCount: Int { storage?.byteCount ?? text.count }
+    /// Whether a file's bytes are those that this was read from, or written as.
+    func isImage(_ bytes: [UInt8]) -> Bool { storage?.isImage(bytes) ?? text.hasSameBytes(as: bytes) }
 
     /// Whether the log held something that could not be read.
     var logWasDiscarded: Bool {
@@ -113,7 +125,7 @@ extension PrimaryFile {
         case .storage:
             do throws(StorageError) {
                 let storage = try StorageFile(parsing: bytes)
-                var content = PrimaryContent(form: .storage, tree: storage.tree, storage: storage)
+                var content = PrimaryContent(storage)
                 if withChecksums { content.knownChecksums = content.blockChecksums() }
                 self = .sound(content)
             } catch {
@@ -129,7 +141,7 @@ extension PrimaryFile {
         case .xml:
             do throws(ConfigurationError) {
                 let root = try ConfigurationXML.parse(bytes).root
-                self = .sound(PrimaryContent(form: .xml, tree: KeyNode("", children: [root]), text: bytes))
+                self = .sound(PrimaryContent(root, text: bytes))
             } catch {
                 self = .damaged(problems: [error.message], generation: nil)
             }

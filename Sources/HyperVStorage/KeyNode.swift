@@ -142,7 +142,18 @@ extension KeyNode {
 
     /// The first key at a `/`-separated path below this one.
     public func descendant(_ path: String) -> KeyNode? {
-        descendant(path.split(separator: "/").map(String.init))
+        let slash = UInt8(ascii: "/")
+        var current = self
+        var rest = path.utf8[...]
+        while let start = rest.firstIndex(where: { $0 != slash }) {
+            rest = rest[start...]
+            let end = rest.firstIndex(of: slash) ?? rest.endIndex
+            let name = Substring(rest[..<end])
+            guard let next = current.children.first(where: { $0.name.hasSameBytes(as: name) }) else { return nil }
+            current = next
+            rest = rest[end...]
+        }
+        return current
     }
 
     /// Sets the value of the first key at a `/`-separated path below this one, making it and the nodes above it as

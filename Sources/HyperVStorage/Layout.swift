@@ -178,7 +178,7 @@ struct Layout {
     }
 
     /// What is wrong with an entry that is not free; nil when every check holds.
-    private func problem(_ view: ImageView, _ entry: KeyEntry) -> StorageError? {
+    func problem(_ view: ImageView, _ entry: KeyEntry) -> StorageError? {
         func failure(_ code: StorageError.Code, _ detail: String) -> StorageError {
             StorageError(code, .keyEntry, at: entry.fileOffset, detail)
         }

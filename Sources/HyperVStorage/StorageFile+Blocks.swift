@@ -7,6 +7,9 @@ extension StorageFile {
     /// The size of the file in bytes, when all actions handed out so far are carried out.
     package var byteCount: Int { image.count }
 
+    /// Whether a file's bytes are just what this value stands for.
+    package func isImage(_ bytes: [UInt8]) -> Bool { image.hasSameBytes(as: bytes) }
+
     /// The CRC-32 of each 4 KiB block of the file as it will be at rest; 0 for the two blocks of the file headers.
     ///
     /// The headers change when the log is emptied, and a reader can check each of their bytes without help. All other

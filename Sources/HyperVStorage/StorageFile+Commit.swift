@@ -19,6 +19,15 @@ extension StorageFile {
     ///   areas of the file overlap, ``StorageError/Code/unsupported`` when the file records changes in a buffer that
     ///   only Hyper-V can keep. The value is unchanged then, and nothing needs to be written.
     public mutating func commit(_ newTree: KeyNode) throws(StorageError) -> [StorageAction] {
+        try commit(newTree, keptElsewhere: false)
+    }
+
+    /// The same for a file whose new tree somebody can also have from elsewhere.
+    ///
+    /// - Parameter keptElsewhere: whether both trees, the one before and the new one, are on stable storage elsewhere
+    ///   when the first action begins. The log can then be written again while what it held is still on its way to its
+    ///   place: a crash may leave a file that cannot be read.
+    package mutating func commit(_ newTree: KeyNode, keptElsewhere: Bool) throws(StorageError) -> [StorageAction] {
         guard newTree.children != tree.children || newTree.value != tree.value else { return [] }
         guard log.tracking == 0 else {
             throw StorageError(
@@ -28,6 +37,13 @@ extension StorageFile {
                 "change tracking is enabled"
             )
         }
+        let syncsLog = !keptElsewhere || !pendingRecovery.isEmpty
+        if let actions = commitValues(of: newTree, syncsLog: syncsLog) { return actions }
+        return try commitPlan(of: newTree, syncsLog: syncsLog)
+    }
+
+    /// Carries out any change: works out anew where everything goes.
+    mutating func commitPlan(of newTree: KeyNode, syncsLog: Bool) throws(StorageError) -> [StorageAction] {
         let start = Int(headers.current.logOffset)
         let logArea = start..<start + Int(headers.current.logSize)
         let alignment = Int(headers.current.alignment)
@@ -37,7 +53,7 @@ extension StorageFile {
             return (plan, layout.objectTables)
         }
         var next = self
-        let actions = next.takeRecoveryForCommit() + (try next.carryOut(plan, before))
+        let actions = next.takeRecoveryForCommit() + (try next.carryOut(plan, before, syncsLog: syncsLog))
         StorageAction.apply(actions, to: &next.image)
         // Nothing leaves here that does not read back as the tree that was asked for.
         var diagnosis = Diagnosis(collects: false)
@@ -79,7 +95,8 @@ extension StorageFile {
     /// The actions for a plan; moves the replay log first when the plan's writes do not fit into it.
     private mutating func carryOut(
         _ plan: ChangePlan,
-        _ before: [ObjectTable]
+        _ before: [ObjectTable],
+        syncsLog: Bool
     ) throws(StorageError) -> [StorageAction] {
         var finished = plan
         try finished.finish()
@@ -92,14 +109,19 @@ extension StorageFile {
             writes = Transaction(finished, before)
         }
         actions += finished.newAreas.map { .write(offset: UInt64($0.offset), bytes: $0.bytes) }
-        // The log's last transaction must stand in its place before the log is written again.
-        if isLogInForce || !finished.newAreas.isEmpty { actions.append(.sync) }
-        actions += writes.logged(log, at: headers.current) + [.sync] + writes.destinations
-        isLogInForce = true
-        return actions
+        return actions + logged(writes, syncsBefore: syncsLog && isLogInForce || !finished.newAreas.isEmpty)
     }
 
-    private func fits(_ writes: Transaction) -> Bool {
+    /// The actions that carry a transaction through the log.
+    ///
+    /// - Parameter syncsBefore: the log's last transaction must stand in its place before the log is written again.
+    mutating func logged(_ writes: Transaction, syncsBefore: Bool) -> [StorageAction] {
+        isLogInForce = true
+        return (syncsBefore ? [.sync] : []) + writes.logged(log, at: headers.current) + [.sync] + writes.destinations
+    }
+
+    /// Whether the log has room for a transaction.
+    func fits(_ writes: Transaction) -> Bool {
         let headerSize = Int(headers.current.logHeaderSize)
         return writes.count <= min(Int(log.capacity), LogHeader.capacity(headerSize: headerSize))
             && writes.payloadSize <= Int(headers.current.logSize) - headerSize
@@ -137,52 +159,5 @@ struct LogSizes {
     init(tables: Int, alignment: Int) {
         header = (LogHeader.size + tables * LogEntry.size).roundedUp(to: alignment)
         total = header + tables * alignment
-    }
-}
-
-/// The writes of one transaction that go through the replay log.
-private struct Transaction {
-    private var writes: [(offset: Int, bytes: [UInt8])] = []
-
-    var count: Int { writes.count }
-    var payloadSize: Int { writes.reduce(0) { $0 + $1.bytes.count } }
-    var destinations: [StorageAction] {
-        writes.map { .write(offset: UInt64($0.offset), bytes: $0.bytes) }
-    }
-
-    /// Collects what a finished plan changes in tables that the file has already.
-    init(_ plan: ChangePlan, _ before: [ObjectTable]) {
-        for table in plan.changedTables {
-            // As Hyper-V does: from the table's start to the last change.
-            var end = table.new.count
-            while end > 0, table.new[end - 1] == table.old[end - 1] { end -= 1 }
-            writes.append((table.offset, Array(table.new[..<end])))
-        }
-        for (old, new) in zip(before, plan.space.objectTables) {
-            let changed = old.entries.indices.filter { old.entries[$0] != new.entries[$0] }
-            guard let first = changed.first, let last = changed.last else { continue }
-            let bytes = new.entries[first...last].flatMap { $0.encoded() }
-            writes.append((new.offset + ObjectTable.headerSize + first * ObjectEntry.size, bytes))
-        }
-    }
-
-    /// The log with these writes: the payloads, one behind the other, and the sealed header with its entries.
-    func logged(_ log: LogHeader, at header: FileHeader) -> [StorageAction] {
-        var entries: [UInt8] = []
-        var payload: [UInt8] = []
-        for (offset, bytes) in writes {
-            let entry = LogEntry(
-                destination: UInt64(offset),
-                count: UInt32(clamping: bytes.count),
-                payload: UInt64(header.logHeaderSize) + UInt64(payload.count),
-                payloadChecksum: CRC32.checksum(bytes)
-            )
-            entries += entry.encoded()
-            payload += bytes
-        }
-        return [
-            .write(offset: header.logOffset + UInt64(header.logHeaderSize), bytes: payload),
-            .write(offset: header.logOffset, bytes: log.sealed(count: count, entries: entries).encoded() + entries),
-        ]
     }
 }

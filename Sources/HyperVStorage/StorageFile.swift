@@ -18,6 +18,8 @@ public struct StorageFile: Sendable {
     var log: LogHeader
     /// Whether the log holds a transaction whose destinations have been written and not synced.
     var isLogInForce = false
+    /// Whether the file's areas are known not to overlap.
+    var hasCheckedAreas = false
     /// What stands where in ``image``; nil when it has not been read since the last change.
     var layout: (tables: Layout, hierarchy: Hierarchy)?
     /// Actions of recovery that nobody has fetched yet.

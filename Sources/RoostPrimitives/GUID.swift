@@ -18,9 +18,16 @@ public struct GUID: Hashable, Sendable, Comparable {
     ///
     /// Returns nil when the text has any other shape.
     public init?(_ text: some StringProtocol) {
-        var utf8 = Array(text.utf8)
+        // Every machine's file holds dozens of them, so most texts are read where they lie.
+        let read = text.utf8.withContiguousStorageIfAvailable { Self.init(utf8: $0) }
+        guard let value = read ?? Array(text.utf8).withUnsafeBufferPointer({ Self.init(utf8: $0) }) else { return nil }
+        self = value
+    }
+
+    private init?(utf8 text: UnsafeBufferPointer<UInt8>) {
+        var utf8 = text[...]
         if utf8.count == 38, utf8.first == UInt8(ascii: "{"), utf8.last == UInt8(ascii: "}") {
-            utf8 = Array(utf8[1..<37])
+            utf8 = utf8.dropFirst().dropLast()
         }
         guard utf8.count == 36 else { return nil }
         var value: (UInt64, UInt64) = (0, 0)

@@ -6,11 +6,34 @@ struct DeviceClass: Hashable, Sendable {
     var id: GUID
     /// The name in the manifest.
     var name: String
+    /// The class as text, in lower case.
+    private let text: String
 
     init(_ id: StaticString, _ name: String) {
         // The literals below are the only callers, and a test reads each of them.
         self.id = GUID("\(id)") ?? .zero
         self.name = name
+        text = "\(id)"
+    }
+
+    /// Whether a text, of a manifest's row, is this class, in either case and with or without braces.
+    ///
+    /// As if the text had been read as a GUID; but most rows differ in their first digit.
+    func isNamed(by other: String) -> Bool {
+        if other.utf8.count == 38 { return GUID(other) == id }
+        return other.utf8.count == text.utf8.count && text.isPrefix(ofText: other)
+    }
+}
+
+extension String {
+    /// Whether another text begins with this one, which is in lower case, with its ASCII letters in either case.
+    func isPrefix(ofText other: String) -> Bool {
+        var rest = other.utf8.makeIterator()
+        for byte in utf8 {
+            guard let found = rest.next() else { return false }
+            guard found == byte || (0x41...0x5A ~= found && found | 0x20 == byte) else { return false }
+        }
+        return true
     }
 }
 

@@ -9,7 +9,7 @@ extension KeyNode {
 extension VirtualMachineConfiguration {
     /// The instances of a class of devices, in the order of the manifest; a row without a GUID is not a device.
     func instances(of deviceClass: DeviceClass) -> [GUID] {
-        manifestRows.lazy.filter { GUID($0["device"]?.value.asString ?? "") == deviceClass.id }
+        manifestRows.lazy.filter { deviceClass.isNamed(by: $0["device"]?.value.asString ?? "") }
             .compactMap { GUID($0["instance"]?.value.asString ?? "") }
     }
 

@@ -109,10 +109,13 @@ extension VirtualMachineConfiguration {
     /// The instances of network adapters, with whether the manifest calls them emulated.
     var ethernetInstances: [(id: GUID, isEmulated: Bool)] {
         (root["manifest"]?.children ?? []).compactMap { row in
-            guard row.name.hasPrefix("vdev"), let id = GUID(row["instance"]?.value.asString ?? "") else { return nil }
+            guard row.name.hasPrefix("vdev") else { return nil }
             let deviceClass = row["device"]?.value.asString ?? ""
-            if GUID(deviceClass) == DeviceClass.ethernet.id { return (id, false) }
-            return deviceClass.lowercased().hasPrefix(Self.emulatedEthernetClassPrefix) ? (id, true) : nil
+            let isEmulated = Self.emulatedEthernetClassPrefix.isPrefix(ofText: deviceClass)
+            guard isEmulated || DeviceClass.ethernet.isNamed(by: deviceClass),
+                let id = GUID(row["instance"]?.value.asString ?? "")
+            else { return nil }
+            return (id, isEmulated)
         }
     }
 

@@ -79,19 +79,17 @@ extension VirtualMachineConfiguration {
             "startup memory of \(name) in MiB"
         )
         // Counted before they are read, so that a file with a million rows costs no more than its length.
+        let adapters = ethernetInstances
         try Self.check(
-            ethernetInstances.count,
+            adapters.count,
             in: 0...(Limits.networkAdapters + Limits.legacyNetworkAdapters),
             "network adapters of \(name)"
         )
-        let adapters = networkAdapters
+        let emulated = Set(roost.legacyNetworkAdapters)
+        let legacy = adapters.count { $0.isEmulated || emulated.contains($0.id) }
+        try Self.check(adapters.count - legacy, in: 0...Limits.networkAdapters, "network adapters of \(name)")
         try Self.check(
-            adapters.count { !$0.isLegacy },
-            in: 0...Limits.networkAdapters,
-            "network adapters of \(name)"
-        )
-        try Self.check(
-            adapters.count { $0.isLegacy },
+            legacy,
             in: 0...Limits.legacyNetworkAdapters,
             "legacy network adapters of \(name)"
         )
