@@ -127,7 +127,8 @@ struct MirroredFile: Sendable {
     func reopen() -> Opened? {
         guard let known = recent.take(path), let copyBytes = known.copyBytes, !distrusted.contains(path),
             let bytes = try? files.contents(of: path, limit: FileAccess.sizeLimit), known.content.isImage(bytes),
-X
+            let copy = try? files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot),
+            copy.hasSameBytes(as: copyBytes)
         else { return nil }
         return known
     }
