@@ -25,8 +25,8 @@ extension StorageFile {
     /// The same for a file whose new tree somebody can also have from elsewhere.
     ///
     /// - Parameter keptElsewhere: whether both trees, the one before and the new one, are on stable storage elsewhere
-    ///   when the first action begins. The log can then be written again while what it held is still on its way to its
-    ///   place: a crash may leave a file that cannot be read.
+    ///   when the log is written. It can then be written again while what it held is still on its way to its place, and
+    ///   takes that along: a crash in between may leave a file that cannot be read, and one behind it the new tree.
     package mutating func commit(_ newTree: KeyNode, keptElsewhere: Bool) throws(StorageError) -> [StorageAction] {
         guard newTree.children != tree.children || newTree.value != tree.value else { return [] }
         guard log.tracking == 0 else {
@@ -84,7 +84,7 @@ extension StorageFile {
     public mutating func settle() -> [StorageAction] {
         var actions = takeRecoveryActions()
         guard isLogInForce else { return actions }
-        isLogInForce = false
+        (isLogInForce, unsynced) = (false, Transaction())
         actions += [.sync, .write(offset: headers.current.logOffset, bytes: log.encoded())]
         // As Hyper-V does: the copies take turns, in pairs.
         for copy in headers.advance() { actions += copy + [.sync] }
@@ -114,10 +114,16 @@ extension StorageFile {
 
     /// The actions that carry a transaction through the log.
     ///
-    /// - Parameter syncsBefore: the log's last transaction must stand in its place before the log is written again.
+    /// - Parameter syncsBefore: whether the log's last transaction is synced in its place before the log is written
+    ///   again. Otherwise the log takes its writes along, so that it is whole without what may not have reached the
+    ///   disk; where there is no room for both, it is synced after all.
     mutating func logged(_ writes: Transaction, syncsBefore: Bool) -> [StorageAction] {
-        isLogInForce = true
-        return (syncsBefore ? [.sync] : []) + writes.logged(log, at: headers.current) + [.sync] + writes.destinations
+        let both = writes.following(unsynced)
+        let carries = !syncsBefore && fits(both)
+        let syncs = isLogInForce && !carries
+        (isLogInForce, unsynced) = (true, writes)
+        return (syncs || syncsBefore ? [.sync] : [])
+            + (carries ? both : writes).logged(log, at: headers.current) + [.sync] + writes.destinations
     }
 
     /// Whether the log has room for a transaction.
@@ -146,7 +152,7 @@ extension StorageFile {
         var actions: [StorageAction] = [.write(offset: UInt64(area.lowerBound), bytes: bytes), .sync]
         for copy in headers.advance() { actions += copy + [.sync] }
         // The first sync was one for the old log's last transaction too.
-        isLogInForce = false
+        (isLogInForce, unsynced) = (false, Transaction())
         return actions
     }
 }

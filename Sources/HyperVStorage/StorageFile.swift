@@ -18,6 +18,8 @@ public struct StorageFile: Sendable {
     var log: LogHeader
     /// Whether the log holds a transaction whose destinations have been written and not synced.
     var isLogInForce = false
+    /// The writes of that transaction; none when it came from the disk.
+    var unsynced = Transaction()
     /// Whether the file's areas are known not to overlap.
     var hasCheckedAreas = false
     /// What stands where in ``image``; nil when it has not been read since the last change.

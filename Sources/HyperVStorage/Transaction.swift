@@ -16,6 +16,16 @@ struct Transaction {
         writes.map { .write(offset: UInt64($0.offset), bytes: $0.bytes) }
     }
 
+    /// These writes behind those of an earlier transaction, without the earlier ones that they replace whole.
+    func following(_ earlier: Transaction) -> Transaction {
+        var both = Transaction()
+        both.writes = earlier.writes.filter { old in
+            !writes.contains { $0.offset == old.offset && $0.bytes.count >= old.bytes.count }
+        }
+        both.writes += writes
+        return both
+    }
+
     /// Collects what a finished plan changes in tables that the file has already.
     init(_ plan: ChangePlan, _ before: [ObjectTable]) {
         for table in plan.changedTables {

@@ -75,6 +75,45 @@ import Testing
         #expect(try again.commit(tree, keptElsewhere: true).count { $0 == .sync } == 2)
     }
 
+    @Test func aLogThatIsWrittenAtOnceIsWholeWithoutThePlacesOfTheOneBefore() throws {
+        for seed in 0..<10 as Range<UInt64> {
+            var maker = TreeMaker(seed: seed)
+            var (file, disk) = try StorageFile.create(tree: maker.tree(keys: 120))
+            var underWay: [StorageAction] = []
+            for round in 0..<12 {
+                var next = file.tree
+                // Different tables from one change to the next, and now and then new keys.
+                edit(&next.children[round % next.children.count], modulus: 1, offset: 0)
+                if round % 5 == 4 { next.set("more/\(round)", .int(Int64(round))) }
+                let actions = try file.commit(next, keptElsewhere: true)
+                guard let last = actions.lastIndex(of: .sync) else { continue }
+                let before = Array(actions[..<last])
+                // The log has reached the disk whole, and nothing that an earlier sync has not seen to.
+                var lost = disk
+                if before.contains(.sync) { StorageAction.apply(underWay, to: &lost) }
+                StorageAction.apply(before, to: &lost)
+                #expect(try StorageFile(parsing: lost).tree == next)
+                StorageAction.apply(underWay + before, to: &disk)
+                underWay = Array(actions[(last + 1)...])
+            }
+        }
+    }
+
+    @Test func aLogWithoutRoomForTheOneBeforeIsWrittenBehindASync() throws {
+        var tree = KeyNode("")
+        let value = { (number: Int) in KeyValue.array(Array(repeating: UInt8(number), count: 900)) }
+        for key in 0..<120 { tree.set("values/\(key)", value(1)) }
+        var (file, disk) = try StorageFile.create(tree: tree)
+        // Whole tables first, then only the beginning of each, which does not cover them.
+        for (round, step) in [1, 4, 1].enumerated() {
+            for key in stride(from: 0, to: 120, by: step) { tree.set("values/\(key)", value(round + 2)) }
+            let actions = try file.commit(tree, keptElsewhere: true)
+            #expect(actions.count { $0 == .sync } == (round == 1 ? 2 : 1))
+            StorageAction.apply(actions, to: &disk)
+            #expect(try StorageFile(parsing: disk).tree == tree)
+        }
+    }
+
     /// Changes some of the values, most of them without a change of size.
     private func edit(_ node: inout KeyNode, modulus: Int, offset: Int) {
         for index in node.children.indices {
