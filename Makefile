@@ -72,9 +72,8 @@ test-one: ## Run the tests that FILTER=... names
 	swift test $(SWIFT_FLAGS) --filter '$(FILTER)'
 
 .PHONY: soak
-soak: setup ## Run all tests, the random ones for longer, and boot a full Debian, and the crash matrix
-	@ROOST_SOAK=1 scripts/test all
-	@scripts/crash-matrix
+soak: setup ## Run all tests, the random ones for longer, and boot a full Debian, and the crash matrix; write docs/soak.md
+	@$(ROOST_PYTHON) scripts/soak
 
 .PHONY: crash-matrix
 crash-matrix: ## Cut the power of a simulated disk in every way, and print a table as in docs/formats/crash-matrix.md
@@ -88,6 +87,7 @@ fuzz: ## Feed the parsers with random bytes for FUZZ_SECONDS each
 bench: ## Measure the release against bare QEMU and libvirt, and write docs/benchmarks.md (root)
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory release
+	swift build $(SWIFT_FLAGS) --scratch-path .build/crash-matrix -c release --product crash-matrix
 	@$(ROOST_PYTHON) scripts/bench --bin $(RELEASE_FOLDER)/release
 
 # --- Check -------------------------------------------------------------------

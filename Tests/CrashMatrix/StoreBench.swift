@@ -7,7 +7,8 @@ import VMConfiguration
     import Glibc
 #endif
 
-/// Measures what a change costs, and what reading many configurations costs.
+/// Measures what a change costs, and what reading many configurations costs; prints a line of JSON for each, in
+/// seconds and bytes.
 struct StoreBench {
     let folder: String
     let machines: Int
@@ -45,14 +46,15 @@ struct StoreBench {
             )
             twice.append(try time { try bare.change(UInt8(truncatingIfNeeded: round)) })
         }
-        let (one, two, least) = (median(settled), median(following), median(twice))
-        say("one change of an idle machine: \(Int(one * 1e6)) µs, \(rounded(one / least)) times a bare journal")
-        say("a change right behind another: \(Int(two * 1e6)) µs, \(rounded(two / least)) times a bare journal")
-        say("a bare journal (4.5 KiB written and synced twice): \(Int(least * 1e6)) µs")
         let reading = try time {
             for _ in 0..<400 { _ = try store.load(id: machine.id, path: path) }
         }
-        say("reading a configuration with its copy, every block checked: \(Int(reading / 400 * 1e6)) µs")
+        say(
+            """
+            {"idle": \(median(settled)), "behindAnother": \(median(following)), "bare": \(median(twice)), \
+            "reading": \(reading / 400)}
+            """
+        )
         try store.remove(path: path)
     }
 
@@ -72,8 +74,10 @@ struct StoreBench {
         let after = (processorTime(), residentBytes())
         let broken = found.count { if case .broken = $0 { true } else { false } }
         say(
-            "\(found.count) machines listed, \(broken) broken: \(rounded(after.0 - before.0)) s of processor time, "
-                + "\((after.1 - before.1) / max(found.count, 1)) bytes of memory each"
+            """
+            {"machines": \(found.count), "broken": \(broken), "processorTime": \(after.0 - before.0), \
+            "bytesEach": \((after.1 - before.1) / max(found.count, 1))}
+            """
         )
     }
 
@@ -111,8 +115,6 @@ struct StoreBench {
     }
 
     private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-
-    private func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
 }
 
 /// The least that a journal can do: the bytes of a change written beside their place and synced, then in it and synced.

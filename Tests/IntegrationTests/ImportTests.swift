@@ -207,6 +207,11 @@ extension Integration {
                 _ = try await roostd.boot("sample")
                 #expect(try await roostd.state("sample") == .running)
                 try await roostd.turnOff("sample")
+                let upgrade = try await client.updateVersion(of: "sample", .init())
+                #expect(upgrade.isDone && upgrade.from == "5.0" && upgrade.to == "8.0")
+                _ = try await roostd.boot("sample")
+                #expect(try await client.virtualMachine("sample").runtime?.machineType == "pc-q35-7.2")
+                try await roostd.turnOff("sample")
             }
         }
 
