@@ -65,8 +65,15 @@ package struct ConfigurationStore: Sendable {
     /// ``load(id:path:)`` and ``scrub(id:path:)``.
     package func inspect(id: GUID, path: String) -> StoredMachine {
         do throws(StoreError) {
-            let configuration = try open(id: id, path: path, .listing).configuration
-            return .readable(ConfigurationSummary(configuration), path: path)
+            let file = mirrored(path)
+            // The devices, most of the keys, say nothing that a list shows.
+            var tree = file.overview(leavingOut: UInt8(ascii: "_"))
+            if tree == nil { tree = try file.open(.listing).content.tree }
+            let summary = try Self.understand(tree?["configuration"], of: path) { (root) throws(ConfigurationError) in
+                try ConfigurationSummary(root: root)
+            }
+            try check(summary.id, summary.version, id: id, path)
+            return .readable(summary, path: path)
         } catch {
             return .broken(id: id, path: path, reason: error)
         }
@@ -189,12 +196,24 @@ package struct ConfigurationStore: Sendable {
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
         var opened = try mirrored(path).open(depth)
         if let known = opened.configuration { return (opened, known) }
-        guard let root = opened.content.tree.withoutGeneration()["configuration"] else {
-            throw StoreError(.corrupt, "\(path) holds no configuration")
+        let root = opened.content.tree.withoutGeneration()["configuration"]
+        let configuration = try Self.understand(root, of: path) { (root) throws(ConfigurationError) in
+            try VirtualMachineConfiguration(root: root)
         }
-        let configuration: VirtualMachineConfiguration
+        try check(configuration.id, configuration.version, id: id, path)
+        opened.configuration = configuration
+        return (opened, configuration)
+    }
+
+    /// Makes something of a configuration's keys.
+    private static func understand<Value>(
+        _ root: KeyNode?,
+        of path: String,
+        _ read: (KeyNode) throws(ConfigurationError) -> Value
+    ) throws(StoreError) -> Value {
+        guard let root else { throw StoreError(.corrupt, "\(path) holds no configuration") }
         do throws(ConfigurationError) {
-            configuration = try VirtualMachineConfiguration(root: root)
+            return try read(root)
         } catch {
             throw StoreError(
                 error.code == .unknownVersion ? .unsupported : .corrupt,
@@ -202,20 +221,24 @@ package struct ConfigurationStore: Sendable {
                 cause: error.message
             )
         }
-        guard configuration.id == id else {
-            throw StoreError(
-                .corrupt,
-                "\(path) holds the configuration of \(configuration.id), another virtual machine"
-            )
+    }
+
+    /// Refuses the configuration of another machine, and one of a version that the host does not run.
+    private func check(
+        _ found: GUID,
+        _ version: ConfigurationVersion,
+        id: GUID,
+        _ path: String
+    ) throws(StoreError) {
+        guard found == id else {
+            throw StoreError(.corrupt, "\(path) holds the configuration of \(found), another virtual machine")
         }
-        guard supportedVersions.contains(configuration.version) else {
+        guard supportedVersions.contains(version) else {
             throw StoreError(
                 .unsupported,
-                "\(path) has configuration version \(configuration.version), which this host does not run; it runs "
+                "\(path) has configuration version \(version), which this host does not run; it runs "
                     + supportedVersions.map(\.description).joined(separator: ", ")
             )
         }
-        opened.configuration = configuration
-        return (opened, configuration)
     }
 }

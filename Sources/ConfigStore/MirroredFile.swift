@@ -83,13 +83,32 @@ struct MirroredFile: Sendable {
         return try carryOut(Reconciliation(path, primary, copy, restoresMissing: restoresMissing), primary, copy)
     }
 
+    /// The keys of a file at rest whose copy has its generation; nil when more has to be looked at.
+    ///
+    /// Every checksum of the file is verified.
+    ///
+    /// - Parameter prefix: the first byte of the names below the configuration that are left out.
+    func overview(leavingOut prefix: UInt8) -> KeyNode? {
+        guard form == .storage, !distrusted.contains(path),
+            let bytes = try? files.contents(of: path, limit: FileAccess.sizeLimit),
+            let tree = try? StorageFile.overview(of: bytes, leavingOut: prefix),
+            !files.exists(copyPath) || copyPosition(ofGeneration: tree.generation) != nil
+        else { return nil }
+        return tree
+    }
+
     /// Whether the copy's headers are those that belong to the file; nil when more has to be looked at.
     private func glance(_ content: PrimaryContent) -> Opened? {
         guard files.exists(copyPath) else { return Opened(content: content) }
+        return copyPosition(ofGeneration: content.generation).map { Opened(content: content, position: $0) }
+    }
+
+    /// Where the next state goes in a copy whose newest has a generation; nil when it has another one.
+    private func copyPosition(ofGeneration generation: UInt64) -> CopyPosition? {
         guard let headers = try? copyHeaders(), let position = CopyPosition(headers),
-            headers.max(by: { $0.sequence < $1.sequence })?.generation == content.generation
+            headers.max(by: { $0.sequence < $1.sequence })?.generation == generation
         else { return nil }
-        return Opened(content: content, position: position)
+        return position
     }
 
     private func copyHeaders() throws(FileError) -> [CopySlotHeader] {

@@ -7,3 +7,21 @@ func onlineProcessors() -> Int { sysconf(Int32(_SC_NPROCESSORS_ONLN)) }
 
 /// roostd's own process id.
 func ownProcessID() -> Int32 { getpid() }
+
+/// What tells one state of a file from another without a look into it.
+struct FileStamp: Hashable, Sendable {
+    private let inode: UInt64
+    private let size: Int64
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    /// The file's present state; nil when there is no such file, and for one that changed in this second or the one
+    /// before: another change of it might not show.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0, time(nil) - status.st_mtim.tv_sec > 1 else { return nil }
+        inode = UInt64(status.st_ino)
+        size = Int64(status.st_size)
+        (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+    }
+}

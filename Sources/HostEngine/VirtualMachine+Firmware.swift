@@ -58,17 +58,32 @@ extension VirtualMachine {
         )
         let path = host.directory.guestState(id)
         guard isUEFI, fileExists(path) else { return info }
-        let store: VariableStore
         do {
-            store = try await onDisk { try VariableStore(parsing: try FileAccess.read(path)) }
+            let known = try await knownVariables(in: path)
+            info.trustedAuthorities = known.trustedAuthorities
+            info.firmwareBootEntries = known.bootEntries
         } catch  where toleratingDamage {
-            return info
+            // The rest is known all the same.
         }
-        info.trustedAuthorities = try store.secureBootState().authorities.map {
-            CertificateInfo(commonName: $0.subject ?? "(no name)", notAfter: timestamp(Int64($0.notAfter)))
-        }
-        info.firmwareBootEntries = store.bootEntries.map(\.description)
         return info
+    }
+
+    /// What the variable store says; read again when the file has changed.
+    private func knownVariables(in path: String) async throws -> KnownVariables {
+        let stamp = FileStamp(path)
+        if let knownVariables, let stamp, knownVariables.stamp == stamp { return knownVariables }
+        let known = try await onDisk {
+            let store = try VariableStore(parsing: try FileAccess.read(path))
+            return KnownVariables(
+                stamp: stamp,
+                trustedAuthorities: try store.secureBootState().authorities.map {
+                    CertificateInfo(commonName: $0.subject ?? "(no name)", notAfter: timestamp(Int64($0.notAfter)))
+                },
+                bootEntries: store.bootEntries.map(\.description)
+            )
+        }
+        knownVariables = known
+        return known
     }
 
     /// Changes Secure Boot and the boot order of a machine that is off.
@@ -210,4 +225,12 @@ private func bootDevice(_ text: String, in configuration: VirtualMachineConfigur
         "\"\(text)\" is no boot device: name a drive as in scsi:0:0, a network adapter, or for generation 1 one of "
             + "HardDrive, Optical, Network, Floppy"
     )
+}
+
+/// What is shown of a UEFI variable store.
+struct KnownVariables: Sendable {
+    /// The state of the file that it was read from; nil when that cannot be relied on.
+    var stamp: FileStamp?
+    var trustedAuthorities: [CertificateInfo]
+    var bootEntries: [String]
 }

@@ -57,8 +57,9 @@ extension VirtualMachine {
     }
 
     /// Everything known of the machine.
-    package func detail() async throws -> VirtualMachineDetail {
-        let configuration = try await load()
+    package func detail() async throws -> VirtualMachineDetail { try await detail(try await load()) }
+
+    private func detail(_ configuration: VirtualMachineConfiguration) async throws -> VirtualMachineDetail {
         guard let summary = host.roster.summary(id) else {
             throw APIError(.notFound, "the virtual machine \(name) has been removed")
         }
@@ -75,7 +76,7 @@ extension VirtualMachine {
             drives: drives(configuration),
             networkAdapters: adapters,
             freeNetworkAdapterSlots: configuration.generation == .two
-                ? max(0, MachineArguments.networkAdapterSlots - configuration.networkAdapters.count) : nil,
+                ? max(0, MachineArguments.networkAdapterSlots - adapters.count) : nil,
             firmware: try await firmwareInfo(configuration, toleratingDamage: true),
             integrationServices: Dictionary(
                 uniqueKeysWithValues: configuration.integrationServices.map { ($0.key.name, $0.value) }
@@ -102,7 +103,7 @@ extension VirtualMachine {
     package func update(_ request: UpdateVirtualMachineRequest) async throws -> VirtualMachineDetail {
         let services = try integrationServices(request.integrationServices ?? [:])
         let needsOff = request.memoryMiB != nil || request.processors != nil
-        _ = try await updateConfiguration(
+        let changed = try await updateConfiguration(
             requiring: { if needsOff { try requireOff("change the memory or the processors of") } }
         ) { configuration in
             if let name = request.name { configuration.name = name }
@@ -132,7 +133,7 @@ extension VirtualMachine {
             try configuration.validate()
         }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name) was changed")
-        return try await detail()
+        return try await detail(changed)
     }
 
     private func integrationServices(_ wanted: [String: Bool]) throws -> [IntegrationService: Bool] {

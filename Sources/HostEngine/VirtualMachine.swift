@@ -33,6 +33,8 @@ package actor VirtualMachine {
     var isAgentOpen = false
     /// The last block error, for the reason of a pause.
     var blockError: String?
+    /// What was last read from the UEFI variable store.
+    var knownVariables: KnownVariables?
     /// Set once the machine is deleted: nothing starts any more.
     var isRemoved = false
     var launching: LaunchControl?
@@ -394,12 +396,12 @@ package actor VirtualMachine {
 
     // MARK: - Files at rest
 
-    /// Empties the replay logs of the machine's files once it has been left alone for some seconds, so that other
+    /// Empties the replay logs of the machine's files once it has been left alone for half a minute, so that other
     /// programs find files at rest.
     func scheduleSettling() {
         settleTask?.cancel()
         settleTask = Task {
-            guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
+            guard (try? await Task.sleep(for: .seconds(30))) != nil else { return }
             await settle()
         }
     }

@@ -72,10 +72,17 @@ struct Hierarchy {
 
 extension Layout {
     /// The keys as a tree below a root without a name.
-    func tree(_ view: ImageView, _ hierarchy: Hierarchy, _ diagnosis: inout Diagnosis) throws(StorageError) -> KeyNode {
+    ///
+    /// - Parameter prefix: the first byte of the names, two levels below the root, that are left out with all below them.
+    func tree(
+        _ view: ImageView,
+        _ hierarchy: Hierarchy,
+        leavingOut prefix: UInt8? = nil,
+        _ diagnosis: inout Diagnosis
+    ) throws(StorageError) -> KeyNode {
         var root = KeyNode("")
         var reached = 0
-        root.children = try nodes(view, hierarchy, below: nil, depth: 1, &reached, &diagnosis)
+        root.children = try nodes(view, hierarchy, below: nil, depth: 1, leavingOut: prefix, &reached, &diagnosis)
         // A node that is its own ancestor is nobody's descendant.
         if reached != entries.count, !diagnosis.collects {
             throw StorageError(
@@ -110,6 +117,7 @@ extension Layout {
         _ hierarchy: Hierarchy,
         below parent: Int?,
         depth: Int,
+        leavingOut prefix: UInt8? = nil,
         _ reached: inout Int,
         _ diagnosis: inout Diagnosis
     ) throws(StorageError) -> [KeyNode] {
@@ -127,6 +135,10 @@ extension Layout {
             let index = Int(child)
             let entry = entries[index]
             reached += 1
+            if depth == 2, let prefix, view.load(entry.nameOffset, as: UInt8.self) == prefix {
+                reached += count(hierarchy, below: index, depth: depth)
+                continue
+            }
             var node = KeyNode(entry.name(view), entry.value(view), flags: entry.flags & ~KeyEntry.inFileObject)
             node.origin = KeyOrigin(
                 table: tables[Int(entry.table)].index,
@@ -134,10 +146,25 @@ extension Layout {
                 sequence: entry.sequence
             )
             if entry.isNode {
-                node.children = try self.nodes(view, hierarchy, below: index, depth: depth + 1, &reached, &diagnosis)
+                node.children = try self.nodes(
+                    view,
+                    hierarchy,
+                    below: index,
+                    depth: depth + 1,
+                    leavingOut: prefix,
+                    &reached,
+                    &diagnosis
+                )
             }
             nodes.append(node)
         }
         return nodes
+    }
+
+    /// How many keys stand below one; those that are nested too deep are not counted.
+    private func count(_ hierarchy: Hierarchy, below parent: Int, depth: Int) -> Int {
+        guard depth < Hierarchy.deepest else { return 0 }
+        let children = hierarchy.children(of: parent)
+        return children.reduce(children.count) { $0 + count(hierarchy, below: Int($1), depth: depth + 1) }
     }
 }

@@ -80,14 +80,13 @@ extension StorageFile {
     /// Empties the log of the last commit, as a file at rest has it; returns the writes and syncs that do so.
     ///
     /// Nothing depends on it but other programs, which may not know how to complete a transaction. Safe to interrupt
-    /// anywhere. A settled file gives no actions.
+    /// anywhere, and the last write needs no sync: a log that is still there repeats what is in its place. A settled file
+    /// gives no actions.
     public mutating func settle() -> [StorageAction] {
         var actions = takeRecoveryActions()
         guard isLogInForce else { return actions }
         (isLogInForce, unsynced) = (false, Transaction())
         actions += [.sync, .write(offset: headers.current.logOffset, bytes: log.encoded())]
-        // As Hyper-V does: the copies take turns, in pairs.
-        for copy in headers.advance() { actions += copy + [.sync] }
         StorageAction.apply(actions, to: &image)
         return actions
     }

@@ -74,6 +74,26 @@ public struct StorageFile: Sendable {
         return short
     }
 
+    /// The keys of a file at rest, for whoever only looks; nil for a file that recovery has to put right first.
+    ///
+    /// Every checksum is verified as by ``init(parsing:)``. What is left out is checked all the same, and only not made
+    /// into keys.
+    ///
+    /// - Parameter prefix: the first byte of the names, two levels below the root, that are left out with all below them.
+    /// - Throws: as ``init(parsing:)``.
+    package static func overview(
+        of bytes: [UInt8],
+        leavingOut prefix: UInt8
+    ) throws(StorageError) -> KeyNode? {
+        try withView(bytes) { (view) throws(StorageError) -> KeyNode? in
+            let headers = try FileHeaders(view)
+            guard headers.defect == nil, case .clean = try LogState(view, headers.current) else { return nil }
+            var diagnosis = Diagnosis(collects: false)
+            let layout = try Layout(view, &diagnosis)
+            return try layout.tree(view, try Hierarchy(layout, &diagnosis), leavingOut: prefix, &diagnosis)
+        }
+    }
+
     /// Reads everything behind the headers and the replay log.
     static func keys(
         _ image: [UInt8],

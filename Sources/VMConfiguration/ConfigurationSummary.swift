@@ -22,10 +22,10 @@ public struct ConfigurationSummary: Hashable, Sendable, Identifiable {
     /// What happens when the host shuts down.
     public var automaticStopAction: AutomaticStopAction
 
-    /// Reads and checks the identity and takes the rest as it is, without the other checks of a whole configuration.
+    /// Reads and checks the identity, the processors and the memory, and takes the rest as it is, without the other checks
+    /// of a whole configuration.
     ///
-    /// - Throws: ``ConfigurationError`` as ``VirtualMachineConfiguration/init(root:)`` for the identity, and
-    ///   `invalidValue` for a processor count or startup memory of another type.
+    /// - Throws: ``ConfigurationError`` as ``VirtualMachineConfiguration/init(root:)`` for what is checked.
     public init(root: KeyNode) throws(ConfigurationError) {
         let identity = try ConfigurationIdentity(root: root)
         id = identity.id
@@ -38,18 +38,21 @@ public struct ConfigurationSummary: Hashable, Sendable, Identifiable {
         self.notes = notes.isEmpty ? nil : notes
         automaticStartAction = root[VirtualMachineConfiguration.startActionKey]
         automaticStopAction = root[VirtualMachineConfiguration.stopActionKey]
+        try VirtualMachineConfiguration.checkBounds(processorCount, memoryStartupMiB, name: name, version)
     }
 
     /// The summary of a whole configuration.
     public init(_ configuration: VirtualMachineConfiguration) {
+        let root = configuration.root
         id = configuration.id
         name = configuration.name
         generation = configuration.generation
         version = configuration.version
-        memoryStartupMiB = configuration.memory.startup
-        processorCount = configuration.processors.count
-        notes = configuration.notes.isEmpty ? nil : configuration.notes
-        automaticStartAction = configuration.automaticStartAction
-        automaticStopAction = configuration.automaticStopAction
+        memoryStartupMiB = root[VirtualMachineConfiguration.memoryStartupKey]
+        processorCount = root[VirtualMachineConfiguration.processorCountKey]
+        let notes = root[VirtualMachineConfiguration.notesKey]
+        self.notes = notes.isEmpty ? nil : notes
+        automaticStartAction = root[VirtualMachineConfiguration.startActionKey]
+        automaticStopAction = root[VirtualMachineConfiguration.stopActionKey]
     }
 }

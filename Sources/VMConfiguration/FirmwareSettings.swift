@@ -118,7 +118,10 @@ extension VirtualMachineConfiguration {
         }
     }
 
-    private var secureBootTemplate: SecureBootTemplate? {
+    /// Whether Secure Boot is on; ``firmware`` says the same and much more.
+    var hasSecureBoot: Bool { root[FirmwareKeys.secureBootEnabled] }
+
+    var secureBootTemplate: SecureBootTemplate? {
         guard root.descendant(FirmwareKeys.secureBootTemplate.path) != nil else {
             return generation == .two ? .microsoftWindows : nil
         }

@@ -85,7 +85,7 @@ extension VirtualMachineConfiguration {
             settings.cloudInitSeedPath = node["cloud_init_seed"]?.value.asString
             settings.diskFormats = node.diskFormats
             settings.secureBootCertificates = node.values("secure_boot_certificates", "certificate", \.asBytes)
-            settings.legacyNetworkAdapters = node.values("legacy_adapters", "id", \.asString).compactMap { GUID($0) }
+            settings.legacyNetworkAdapters = node.legacyNetworkAdapters
             return settings
         }
         set {
@@ -119,6 +119,9 @@ extension VirtualMachineConfiguration {
         }
     }
 
+    /// The network adapters that are emulated ones; ``roost`` says the same and much more.
+    var legacyNetworkAdapters: Set<GUID> { Set(root["roost"]?.legacyNetworkAdapters ?? []) }
+
     private static let renewsVariablesKey = ConfigurationKey<Bool>("renew_variables", absent: false)
     private static let startedKey = ConfigurationKey<Bool>("started", absent: false)
 }
@@ -135,6 +138,10 @@ extension KeyNode {
         node.children.removeAll { $0.name == name }
         node.children += values.map { KeyNode(name, $0) }
         if node.children.isEmpty { remove(list) } else { update(replacing: node) }
+    }
+
+    fileprivate var legacyNetworkAdapters: [GUID] {
+        values("legacy_adapters", "id", \.asString).compactMap { GUID($0) }
     }
 
     /// The formats by path; the first row of a path counts.

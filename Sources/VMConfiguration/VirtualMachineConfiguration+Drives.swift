@@ -21,10 +21,9 @@ extension VirtualMachineConfiguration {
     public var drives: [Drive] {
         var drives: [Drive] = []
         for controller in controllers {
-            for slot in 0..<controller.type.slotCount {
+            for (slot, node) in controller.node.slots where slot < controller.type.slotCount {
                 let location = DriveLocation(controller.type, controller.number, slot)
-                guard let node = controller.node["drive\(slot)"], let drive = Drive(location, node) else { continue }
-                drives.append(drive)
+                if let drive = Drive(location, node) { drives.append(drive) }
             }
         }
         return drives
@@ -249,5 +248,30 @@ extension KeyNode {
         guard let name = path.first else { return change(&self) }
         guard let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) else { return }
         children[index].update(at: path.dropFirst(), change)
+    }
+}
+
+extension KeyNode {
+    /// The slots of a controller in their order, `drive0` and so on; the first of a name counts.
+    fileprivate var slots: [(number: Int, node: KeyNode)] {
+        var found: [(number: Int, node: KeyNode)] = []
+        for child in children {
+            guard let number = child.name.slotNumber, !found.contains(where: { $0.number == number }) else { continue }
+            found.append((number, child))
+        }
+        return found.sorted { $0.number < $1.number }
+    }
+}
+
+extension String {
+    /// The number in the name of a slot, `drive12`; nil for any other name.
+    fileprivate var slotNumber: Int? {
+        let prefix = "drive"
+        guard utf8.starts(with: prefix.utf8) else { return nil }
+        let digits = utf8.dropFirst(prefix.utf8.count)
+        guard let first = digits.first, digits.count < 4, digits.allSatisfy({ $0 >= 48 && $0 <= 57 }),
+            first != 48 || digits.count == 1
+        else { return nil }
+        return digits.reduce(0) { $0 * 10 + Int($1 - 48) }
     }
 }

@@ -4,7 +4,7 @@ public import RoostPrimitives
 extension VirtualMachineConfiguration {
     /// The network adapters in the order of the manifest.
     public var networkAdapters: [NetworkAdapter] {
-        let emulated = Set(roost.legacyNetworkAdapters)
+        let emulated = legacyNetworkAdapters
         return ethernetInstances.map { id, isEmulated in
             let node = device(id) ?? KeyNode(KeyNode.deviceName(id))
             return NetworkAdapter(id: id, isLegacy: isEmulated || emulated.contains(id), node: node)

@@ -68,15 +68,11 @@ extension VirtualMachineConfiguration {
 
     /// Checks what a virtual machine cannot be loaded without: counts and sizes of the right type, within bounds.
     func checkSizes(name: String) throws(ConfigurationError) {
-        try Self.check(
+        try Self.checkBounds(
             root.storedOrThrow(Self.processorCountKey, name: name),
-            in: 1...version.maximumProcessorCount,
-            "processors of \(name)"
-        )
-        try Self.check(
             root.storedOrThrow(Self.memoryStartupKey, name: name),
-            in: Limits.memoryMinimumMiB...version.maximumMemoryMiB,
-            "startup memory of \(name) in MiB"
+            name: name,
+            version
         )
         // Counted before they are read, so that a file with a million rows costs no more than its length.
         let adapters = ethernetInstances
@@ -85,7 +81,7 @@ extension VirtualMachineConfiguration {
             in: 0...(Limits.networkAdapters + Limits.legacyNetworkAdapters),
             "network adapters of \(name)"
         )
-        let emulated = Set(roost.legacyNetworkAdapters)
+        let emulated = legacyNetworkAdapters
         let legacy = adapters.count { $0.isEmulated || emulated.contains($0.id) }
         try Self.check(adapters.count - legacy, in: 0...Limits.networkAdapters, "network adapters of \(name)")
         try Self.check(
@@ -94,6 +90,20 @@ extension VirtualMachineConfiguration {
             "legacy network adapters of \(name)"
         )
         try Self.check(scsiControllers.count, in: 0...Limits.scsiControllers, "SCSI controllers of \(name)")
+    }
+
+    static func checkBounds(
+        _ processors: Int,
+        _ startupMemoryMiB: UInt64,
+        name: String,
+        _ version: ConfigurationVersion
+    ) throws(ConfigurationError) {
+        try check(processors, in: 1...version.maximumProcessorCount, "processors of \(name)")
+        try check(
+            startupMemoryMiB,
+            in: Limits.memoryMinimumMiB...version.maximumMemoryMiB,
+            "startup memory of \(name) in MiB"
+        )
     }
 
     private func checkMemory() throws(ConfigurationError) {
@@ -131,15 +141,14 @@ extension VirtualMachineConfiguration {
     private func checkFeatures() throws(ConfigurationError) {
         if processors.nestedVirtualization { try version.require(.nestedVirtualization) }
         if [.production, .productionOnly].contains(checkpointType) { try version.require(.productionCheckpoints) }
-        let firmware = firmware
-        guard firmware.secureBootEnabled else { return }
+        guard hasSecureBoot else { return }
         guard generation == .two else {
             throw ConfigurationError(.invalidValue, "Secure Boot of \(name): generation 1 does not have it")
         }
-        guard let template = firmware.secureBootTemplate, template.name != nil else {
+        guard let template = secureBootTemplate, template.name != nil else {
             throw ConfigurationError(
                 .invalidValue,
-                "Secure Boot of \(name): the template \(firmware.secureBootTemplate?.description ?? "none") is not "
+                "Secure Boot of \(name): the template \(secureBootTemplate?.description ?? "none") is not "
                     + "known; known are " + SecureBootTemplate.all.map(\.description).joined(separator: ", ")
             )
         }
@@ -161,12 +170,12 @@ extension VirtualMachineConfiguration {
     private static func check<Value: Comparable>(
         _ value: Value,
         in bounds: ClosedRange<Value>,
-        _ subject: String
+        _ subject: @autoclosure () -> String
     ) throws(ConfigurationError) {
         guard bounds.contains(value) else {
             throw ConfigurationError(
                 .outOfBounds,
-                "\(subject): \(value) is not from \(bounds.lowerBound) to \(bounds.upperBound)"
+                "\(subject()): \(value) is not from \(bounds.lowerBound) to \(bounds.upperBound)"
             )
         }
     }
