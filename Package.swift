@@ -129,7 +129,10 @@ let package = Package(
             path: "Tests/CrashMatrixCommand",
             swiftSettings: settings
         ),
-        tests("CrashMatrixTests", ["CrashMatrix"]),
+        tests(
+            "CrashMatrixTests",
+            ["ConfigStore", "CrashMatrix", "DurableFiles", "RoostPrimitives", "VMConfiguration"]
+        ),
         tests("RoostPrimitivesTests", ["RoostPrimitives"]),
         tests("HyperVStorageTests", ["HyperVStorage", "RoostPrimitives"]),
         tests("VMConfigurationTests", ["HyperVStorage", "RoostPrimitives", "VMConfiguration"]),

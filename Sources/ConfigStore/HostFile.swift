@@ -1,3 +1,4 @@
+import DurableFiles
 import HyperVStorage
 package import RoostPrimitives
 
@@ -30,32 +31,15 @@ package struct HostRecord: Sendable, Hashable {
 
     package init() {}
 
-    /// Reads the host's record; an empty one when there is none yet.
-    package static func load(_ path: String) throws(StoreError) -> HostRecord {
-        let bytes: [UInt8]
-        do throws(StoreError) {
-            bytes = try FileAccess.read(path)
-        } catch  where error.code == .notFound {
-            return HostRecord()
-        }
-        let tree: KeyNode
-        do throws(StorageError) {
-            tree = try StorageFile(parsing: bytes).tree
-        } catch {
-            throw StoreError(
-                .corrupt,
-                "cannot read \(path), which holds the host's switches: move it away and create them again",
-                cause: error.message
-            )
-        }
-        var record = HostRecord()
-        if case .string(let boot)? = tree.descendant("host/boot_id")?.value { record.bootID = boot }
+    /// What a file's keys say.
+    init(tree: KeyNode) {
+        if case .string(let boot)? = tree.descendant("host/boot_id")?.value { bootID = boot }
         for node in tree.descendant("host/switches")?.children ?? [] {
             func text(_ name: String) -> String {
                 if case .string(let value)? = node[name]?.value { value } else { "" }
             }
             guard let id = GUID(text("id")) else { continue }
-            record.switches.append(
+            switches.append(
                 Switch(
                     id: id,
                     name: text("name"),
@@ -66,12 +50,10 @@ package struct HostRecord: Sendable, Hashable {
                 )
             )
         }
-        return record
     }
 
-    /// Writes the record as a whole, durably.
-    package func save(_ path: String) throws(StoreError) {
-        var tree = KeyNode("")
+    /// Puts the record in the place of the one that the keys hold; other keys stay.
+    func store(in tree: inout KeyNode) {
         tree.set("host/boot_id", .string(bootID))
         let rows = switches.map { item in
             KeyNode(
@@ -83,13 +65,63 @@ package struct HostRecord: Sendable, Hashable {
                 ]
             )
         }
-        tree.children[0].children.append(KeyNode("switches", children: rows))
-        let bytes: [UInt8]
-        do throws(StorageError) {
-            bytes = try StorageFile.create(tree: tree).bytes
-        } catch {
-            throw StoreError(.failed, "cannot make \(path)", cause: error.message)
+        tree.remove("host/switches")
+        guard let host = tree.children.firstIndex(where: { $0.name == "host" }) else { return }
+        tree.children[host].children.append(KeyNode("switches", children: rows))
+    }
+}
+
+extension ConfigurationStore {
+    /// Reads the host's record; an empty one when there is none yet.
+    ///
+    /// A damaged or missing file comes back from its second copy, as a run record does.
+    ///
+    /// - Throws: `StoreError` `.corrupt` when the copy cannot help, with what to do about it.
+    package func hostRecord() throws(StoreError) -> HostRecord {
+        guard let opened = try openHostFile() else { return HostRecord() }
+        return HostRecord(tree: opened.content.tree)
+    }
+
+    /// Writes the host's record, durably and with its second copy; keys of the file that are not the record's stay.
+    ///
+    /// - Throws: `StoreError` as ``hostRecord()``, and what the disk reports; then the old record stays.
+    package func save(_ record: HostRecord) throws(StoreError) {
+        guard var opened = try openHostFile() else {
+            var tree = KeyNode("")
+            record.store(in: &tree)
+            return try hostFile.create(tree)
         }
-        try FileAccess.write(bytes, to: path)
+        var tree = opened.content.tree
+        record.store(in: &tree)
+        guard tree.children != opened.content.tree.children else { return }
+        try hostFile.commit(tree.with(generation: opened.content.generation + 1), to: &opened)
+    }
+
+    /// Empties the replay log of the host's file, as ``settle(path:)`` does for a configuration.
+    package func settleHostRecord() throws(StoreError) {
+        if files.exists(directory.hostFile) { try hostFile.settle() }
+    }
+
+    /// The host's file as both it and its copy have it; nil when there is neither.
+    private func openHostFile() throws(StoreError) -> MirroredFile.Opened? {
+        let path = directory.hostFile
+        let copy = directory.copy(of: path)
+        guard files.exists(path) || files.exists(copy) else { return nil }
+        do throws(StoreError) {
+            return try hostFile.open(.scrub)
+        } catch  where error.code == .corrupt || error.code == .notFound {
+            throw StoreError(
+                .corrupt,
+                "cannot use \(path), which holds the host's switches: roost file repair --dry-run \(path) says what can "
+                    + "be saved; or move it and \(copy) away and create the switches again",
+                cause: [error.message, error.cause].compactMap(\.self).joined(separator: ": ")
+            )
+        }
+    }
+
+    private var hostFile: MirroredFile {
+        var file = mirrored(directory.hostFile)
+        file.restoresMissing = true
+        return file
     }
 }

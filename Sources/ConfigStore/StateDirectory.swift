@@ -14,7 +14,7 @@ package import VMConfiguration
 ///                          <GUID>.vmgs                UEFI variables
 ///                          <GUID>.seed.iso            cloud-init seed
 ///                          <GUID>.creating            what to undo when a creation was cut off
-/// <state>/Configuration Copies/<file>.copy            second copies of configurations and run records
+/// <state>/Configuration Copies/<file>.copy            second copies of these two and of host.vmcx
 /// <state>/Snapshots/                                  checkpoints
 /// <state>/Virtual Hard Disks/<VM name>/               disks
 /// <state>/host.vmcx                                   switches, the host's last start

@@ -100,8 +100,8 @@ extension Host {
         let id = mode == .copy ? choices.newID : source.id
         choices.name = request.name
         facts.switches = await context.switches.list().map { .init(id: $0.id, name: $0.name) }
-        // The disks of a broken machine are unknown; QEMU's lock keeps two machines from one disk in any case.
-        facts.pathsInUse = await disksInUse(besides: id) ?? []
+        // The disks of a broken machine are unknown; QEMU's lock protects a disk only while a machine runs.
+        facts.pathsInUse = await disksInUse(besides: id)
         facts.guestStatePath = context.directory.guestState(id)
         let name = request.name ?? source.name
         do {

@@ -244,12 +244,13 @@ package actor Host {
         }
     }
 
-    /// Brings the files of all machines to rest, before roostd ends.
+    /// Brings the files of all machines and the host's own to rest, before roostd ends.
     package func settle() async {
         await withDiscardingTaskGroup { group in
             for machine in machines.values {
                 group.addTask { await machine.settleIfDue() }
             }
         }
+        await context.switches.settle()
     }
 }

@@ -58,27 +58,27 @@ extension HostContext {
             throw APIError(.unsupported, "QEMU \(installation.version) is too old: Roost needs 5.2 or newer")
         }
         let events = EventHub()
-        let hostFile = directory.hostFile
-        let record = try await onDisk { try HostRecord.load(hostFile) }
+        let store = ConfigurationStore(
+            directory: directory,
+            supportedVersions: level.supportedConfigurationVersions,
+            report: { [seen = Mutex<Set<String>>([])] report in
+                // A copy that cannot be written is news once, not at every look.
+                let isNew = seen.withLock { seen in
+                    if report.action == .failed { return seen.insert(report.path).inserted }
+                    seen.remove(report.path)
+                    return true
+                }
+                if isNew { publish(report, events, log) }
+            }
+        )
+        let record = try await onDisk { try store.hostRecord() }
         guard let bootID = options.bootID ?? ProcessIdentity.currentBootID() else {
             throw APIError(.unsupported, "the host has no /proc/sys/kernel/random/boot_id")
         }
         return HostContext(
             directory: directory,
             runDirectory: options.runDirectory,
-            store: ConfigurationStore(
-                directory: directory,
-                supportedVersions: level.supportedConfigurationVersions,
-                report: { [seen = Mutex<Set<String>>([])] report in
-                    // A copy that cannot be written is news once, not at every look.
-                    let isNew = seen.withLock { seen in
-                        if report.action == .failed { return seen.insert(report.path).inserted }
-                        seen.remove(report.path)
-                        return true
-                    }
-                    if isNew { publish(report, events, log) }
-                }
-            ),
+            store: store,
             installation: installation,
             level: level,
             verdict: findings.verdict,
@@ -87,7 +87,7 @@ extension HostContext {
             events: events,
             jobs: JobCenter(events: events, file: directory.jobsFile),
             roster: Roster(),
-            switches: SwitchBoard(path: directory.hostFile, record: record),
+            switches: SwitchBoard(store: store, record: record),
             group: group,
             log: log,
             bootID: bootID,

@@ -20,15 +20,15 @@ package actor SwitchBoard {
         type: .nat
     )
 
-    private let path: String
+    private let store: ConfigurationStore
     private var record: HostRecord
     private let ip: Tool?
     /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
     private let gate = SerialGate()
 
-    /// The switches that a host's record holds.
-    package init(path: String, record: HostRecord) {
-        self.path = path
+    /// The switches that a host's record holds, and the store that keeps it.
+    package init(store: ConfigurationStore, record: HostRecord) {
+        self.store = store
         self.record = record
         ip = Tool.find("ip").map { Tool(path: $0, user: Tool.ownUser) }
     }
@@ -148,6 +148,12 @@ package actor SwitchBoard {
         try await save(next)
     }
 
+    /// Brings the host's file to rest; nothing is lost when that fails.
+    package func settle() async {
+        let store = store
+        try? await gate.run { try await onDisk { try store.settleHostRecord() } }
+    }
+
     /// The host's run in which roostd worked last.
     package var lastBootID: String { record.bootID }
 
@@ -194,8 +200,8 @@ package actor SwitchBoard {
     }
 
     private func save(_ next: HostRecord) async throws {
-        let path = path
-        try await onDisk { try next.save(path) }
+        let store = store
+        try await onDisk { try store.save(next) }
         record = next
     }
 

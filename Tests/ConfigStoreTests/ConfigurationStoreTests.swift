@@ -151,25 +151,6 @@ import VMConfiguration
     }
 }
 
-@Suite struct HostRecordTests {
-    @Test func recordIsReadAsItWasWritten() throws {
-        let folder = TemporaryFolder()
-        let path = "\(folder.path)/host.vmcx"
-        #expect(try HostRecord.load(path) == HostRecord())
-        var record = HostRecord()
-        record.bootID = "boot"
-        record.switches = [
-            .init(id: .random(), name: "LAN é", type: "external", bridge: "br0", interface: "", ownsBridge: false),
-            .init(id: .random(), name: "Lab", type: "private", bridge: "roostbr1", interface: "", ownsBridge: true),
-        ]
-        try record.save(path)
-        #expect(try HostRecord.load(path) == record)
-        try FileAccess.write([1, 2, 3], to: path)
-        let error = #expect(throws: StoreError.self) { _ = try HostRecord.load(path) }
-        #expect(error?.code == .corrupt && error?.message.contains("move it away") == true)
-    }
-}
-
 @Suite struct CreationJournalTests {
     private let folder = TemporaryFolder()
     private let directory: StateDirectory

@@ -37,6 +37,7 @@ package struct CrashMatrix: Sendable {
             )
         } + [
             Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 1),
+            Scenario(name: "the host's own record", run: hostRecord, seeds: 1),
             Scenario(name: "machines made, copied and removed", run: comingAndGoing, seeds: 1),
             Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 2),
             Scenario(
@@ -81,6 +82,16 @@ package struct CrashMatrix: Sendable {
                 try scenario.record(scenario.machines[0])
                 try scenario.rename(scenario.machines[0])
             }
+        }
+    }
+
+    @Sendable private static func hostRecord(
+        _ seed: UInt64,
+        _ thoroughness: Thoroughness,
+        _ planted: Faults.Planted?
+    ) throws -> Tally {
+        try store(seed, .v8_0, thoroughness, planted) { scenario, _ in
+            for _ in 0..<(thoroughness.isShort ? 3 : 6) { try scenario.saveHost() }
         }
     }
 

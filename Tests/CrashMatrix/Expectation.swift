@@ -33,6 +33,8 @@ struct Expectation: Sendable {
     var machines: [GUID: [ModelMachine?]] = [:]
     /// The same for the run records, by the reason they hold.
     var records: [GUID: [String?]] = [:]
+    /// The same for the host's record, by the run it names; empty when there was none.
+    var hosts: [String] = []
     /// Grows with each change of what is expected.
     var version = 0
 
@@ -56,6 +58,10 @@ struct Expectation: Sendable {
             for (id, allowed) in records {
                 let found = try store.runRecord(of: id)?.reason
                 if !allowed.contains(found) { return "the run record says \(found ?? "nothing"), not \(allowed)" }
+            }
+            if !hosts.isEmpty {
+                let found = try store.hostRecord().bootID
+                if !hosts.contains(found) { return "the host's record says \(found), not \(hosts)" }
             }
             // What follows is no repair any more.
             disk.afterEachStep(nil)

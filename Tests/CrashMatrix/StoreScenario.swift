@@ -163,6 +163,20 @@ final class StoreScenario {
         }
     }
 
+    /// Writes the host's record with another name for its run.
+    func saveHost() throws {
+        let before = expectation.hosts.last ?? ""
+        var record = HostRecord()
+        record.bootID = String(repeating: "run \(maker.random.below(30000)) ", count: 1 + maker.random.below(30))
+        try run {
+            $0.hosts = [before, record.bootID]
+        } then: {
+            $0.hosts = [record.bootID]
+        } _: {
+            try store.save(record)
+        }
+    }
+
     // MARK: - Faults
 
     /// Changes a machine while one call after the other fails; returns how many did.

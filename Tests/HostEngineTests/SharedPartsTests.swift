@@ -153,12 +153,16 @@ import Testing
 @Suite struct SwitchBoardTests {
     private let folder = TemporaryFolder()
 
+    private var store: ConfigurationStore {
+        ConfigurationStore(directory: StateDirectory(folder.path), supportedVersions: [])
+    }
+
     private func board(_ names: [String] = []) -> SwitchBoard {
         var record = HostRecord()
         record.switches = names.map {
             .init(id: .random(), name: $0, type: "private", bridge: "roost-none", interface: "", ownsBridge: false)
         }
-        return SwitchBoard(path: "\(folder.path)/host.vmcx", record: record)
+        return SwitchBoard(store: store, record: record)
     }
 
     @Test func defaultSwitchComesFirstAndBelongsToTheHost() async throws {
@@ -210,7 +214,7 @@ import Testing
             group.addTask { try await board.note(bootID: "now") }
         }
         #expect(await board.list().count == 1)
-        let stored = try HostRecord.load("\(folder.path)/host.vmcx")
+        let stored = try store.hostRecord()
         #expect(stored.switches.isEmpty && stored.bootID == "now")
     }
 }

@@ -83,6 +83,14 @@ import Testing
         #expect(try plan(try machine(), .register, used).problems.count == 1)
     }
 
+    @Test func registerRefusesDisksWhenThoseOfABrokenMachineAreUnknownAndACopyDoesNot() throws {
+        var unknown = facts()
+        unknown.pathsInUse = nil
+        let register = try plan(try machine(), .register, unknown)
+        #expect(register.problems.count == 1 && register.problems[0].contains("broken"))
+        #expect(try plan(try machine(), .copy, unknown).problems.isEmpty)
+    }
+
     @Test func missingDiskAndCheckpointDiskAreProblems() throws {
         let missing = try plan(try machine(), .restore, facts([]))
         #expect(missing.problems.count == 1 && missing.problems[0].contains("/export/System.vhdx"))

@@ -67,8 +67,8 @@ package struct ImportFacts: Hashable, Sendable {
     package var usablePaths: Set<String> = []
     /// Recorded paths at which there is a file that may not be used, with the reason.
     package var refusedPaths: [String: String] = [:]
-    /// Paths of disks that other virtual machines of this host have.
-    package var pathsInUse: Set<String> = []
+    /// Paths of disks that other virtual machines of this host have; nil when one of them cannot be read.
+    package var pathsInUse: Set<String>? = []
     /// Files of saved states that lie beside the configuration.
     package var savedStateFiles: [String] = []
     /// The switches of this host.

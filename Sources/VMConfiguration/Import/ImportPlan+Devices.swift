@@ -84,8 +84,14 @@ extension ImportPlan {
                 "\(path) is a VHD, which no virtual machine runs from here: import without --register, which converts it"
             )
         }
-        if facts.pathsInUse.contains(path) {
+        switch facts.pathsInUse?.contains(path) {
+        case true?:
             problems.append("\(path) is a disk of another virtual machine already: import without --register")
+        case nil:
+            problems.append(
+                "a virtual machine is broken, so nobody knows whether \(path) is its disk: import without --register"
+            )
+        case false?: break
         }
         setPath(path, at: disk.location)
         configuration.roost.diskFormats[path] = recorded

@@ -33,8 +33,9 @@ struct StoredFile {
     /// Hyper-V calls its folder `Virtual Machines` too, so something else must show that it is roostd's.
     private static func stateDirectory(of path: String) -> StateDirectory? {
         let folder = FileAccess.folder(of: path)
-        guard folder.hasSuffix("/Virtual Machines") else { return nil }
-        let directory = StateDirectory(FileAccess.folder(of: folder))
+        let isMachine = folder.hasSuffix("/Virtual Machines")
+        let directory = StateDirectory(isMachine ? FileAccess.folder(of: folder) : folder)
+        guard isMachine || path == directory.hostFile else { return nil }
         let marks = [directory.copies, "\(directory.root)/.lock"]
         return marks.contains { access($0, F_OK) == 0 } ? directory : nil
     }

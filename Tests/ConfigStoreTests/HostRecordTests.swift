@@ -1,0 +1,138 @@
+import DurableFiles
+import HyperVStorage
+import RoostPrimitives
+import Synchronization
+import Testing
+
+@testable import ConfigStore
+
+@Suite final class HostRecordTests: Sendable {
+    private let folder = TemporaryFolder()
+    private let directory: StateDirectory
+    private let reports = Mutex<[StorageReport.Action]>([])
+
+    init() throws { directory = try makeDirectory(folder) }
+
+    private var path: String { directory.hostFile }
+    private var copy: String { directory.copy(of: path) }
+
+    private var store: ConfigurationStore {
+        ConfigurationStore(directory: directory, supportedVersions: []) { report in
+            self.reports.withLock { $0.append(report.action) }
+        }
+    }
+
+    /// The actions reported since the last call.
+    private func actions() -> [StorageReport.Action] {
+        reports.withLock { reports in
+            defer { reports = [] }
+            return reports
+        }
+    }
+
+    private func record(switches count: Int, bootID: String) -> HostRecord {
+        var record = HostRecord()
+        record.bootID = bootID
+        record.switches = (0..<count).map { number in
+            .init(
+                id: .random(),
+                name: "LAN é \(number)",
+                type: "external",
+                bridge: "br\(number)",
+                interface: "",
+                ownsBridge: number % 2 == 0
+            )
+        }
+        return record
+    }
+
+    @Test func recordIsReadAsItWasWritten() throws {
+        #expect(try store.hostRecord() == HostRecord())
+        #expect(!exists(path) && !exists(copy))
+        for count in [2, 0, 40] {
+            let record = record(switches: count, bootID: "boot \(count)")
+            try store.save(record)
+            #expect(try store.hostRecord() == record)
+        }
+        #expect(actions().isEmpty)
+    }
+
+    @Test func keysThatAreNotTheRecordsStay() throws {
+        try store.save(record(switches: 1, bootID: "one"))
+        var file = try StorageFile(parsing: try FileAccess.read(path))
+        var tree = file.tree
+        tree.set("host/unknown", .int(7))
+        var bytes = try FileAccess.read(path)
+        StorageAction.apply(try file.commit(tree), to: &bytes)
+        try FileAccess.write(bytes, to: path)
+        try store.save(record(switches: 2, bootID: "two"))
+        #expect(actions() == [.changeAccepted])
+        let stored = try StorageFile(parsing: try FileAccess.read(path)).tree
+        #expect(stored.descendant("host/unknown")?.value == .int(7))
+        #expect(stored.descendant("host/switches")?.children.count == 2)
+    }
+
+    @Test(arguments: [false, true]) func everyDamagedBlockIsFoundAndTheRecordComesBack(zeroed: Bool) throws {
+        try store.save(record(switches: 1, bootID: "first"))
+        let record = record(switches: 60, bootID: String(repeating: "boot ", count: 2000))
+        try store.save(record)
+        try store.settleHostRecord()
+        let good = (primary: try FileAccess.read(path), copy: try FileAccess.read(copy))
+        var tried = 0
+        for (file, bytes) in [(path, good.primary), (copy, good.copy)] {
+            for start in stride(from: 0, to: bytes.count, by: 4096) {
+                var damaged = bytes
+                for index in start..<min(start + 4096, bytes.count) {
+                    damaged[index] = zeroed ? 0 : bytes[index] ^ UInt8(truncatingIfNeeded: index | 1)
+                }
+                guard damaged != bytes else { continue }
+                tried += 1
+                try FileAccess.write(good.primary, to: path)
+                try FileAccess.write(good.copy, to: copy)
+                try FileAccess.write(damaged, to: file)
+                #expect(try store.hostRecord() == record, "\(file) at \(start)")
+                #expect(actions().count == 1, "\(file) at \(start)")
+                #expect(try store.hostRecord() == record)
+                #expect(actions().isEmpty, "\(file) at \(start)")
+            }
+        }
+        #expect(tried > 8)
+    }
+
+    @Test func missingFileComesBackFromItsCopyAndAFileWithoutACopyGetsOne() throws {
+        let record = record(switches: 3, bootID: "boot")
+        try store.save(record)
+        try FileAccess.remove(path)
+        #expect(try store.hostRecord() == record)
+        #expect(actions() == [.restored(keptAs: nil)])
+        try FileAccess.remove(copy)
+        #expect(try store.hostRecord() == record)
+        #expect(actions() == [.copyRefreshed])
+        #expect(exists(copy))
+    }
+
+    @Test func bothDamagedIsAnErrorWithWhatToDoAndRepairMendsIt() throws {
+        var record = record(switches: 2, bootID: "old")
+        try store.save(record)
+        record.bootID = "new"
+        try store.save(record)
+        try FileAccess.write([1, 2, 3], to: path)
+        // The newest state stays whole, and the other may have been newer.
+        var bytes = try FileAccess.read(copy)
+        let newest = try #require(ConfigurationCopy(bytes).newest)
+        let other = (1 - newest.index) * bytes.count / 2
+        for index in other..<other + 4096 { bytes[index] = 0xA5 }
+        try FileAccess.write(bytes, to: copy)
+        for attempt in [{ _ = try self.store.hostRecord() }, { try self.store.save(HostRecord()) }] {
+            let error = #expect(throws: StoreError.self) { try attempt() }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains("roost file repair --dry-run \(path)") == true)
+            #expect(error?.message.contains(copy) == true)
+        }
+        #expect(try FileAccess.read(path) == [1, 2, 3])
+        let plan = try FileRepair(planning: path, copy: copy, files: FileAccess.system)
+        let source = try #require(plan.sources.first)
+        _ = try plan.carryOut(from: source, copy: copy, files: FileAccess.system)
+        #expect(try store.hostRecord() == record)
+    }
+}
