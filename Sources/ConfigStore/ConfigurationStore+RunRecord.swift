@@ -36,7 +36,7 @@ extension ConfigurationStore {
         }
     }
 
-    private func recordFile(_ id: GUID) -> MirroredFile {
+    func recordFile(_ id: GUID) -> MirroredFile {
         var file = mirrored(directory.runRecord(id))
         file.restoresMissing = true
         return file

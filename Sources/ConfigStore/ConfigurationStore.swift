@@ -1,6 +1,7 @@
 package import DurableFiles
 import HyperVStorage
 package import RoostPrimitives
+import Synchronization
 package import VMConfiguration
 
 /// What is found at start: one entry for each configuration file, readable or not.
@@ -92,9 +93,44 @@ package struct ConfigurationStore: Sendable {
 
     /// Checks every byte of a configuration's file and of its second copy, and puts right what is damaged.
     ///
+    /// - Returns: what was found and put right; it is reported as ever, too.
     /// - Throws: as ``load(id:path:)``.
-    package func scrub(id: GUID, path: String) throws(StoreError) {
-        _ = try open(id: id, path: path, .scrub)
+    @discardableResult
+    package func scrub(id: GUID, path: String) throws(StoreError) -> [StorageReport] {
+        let (file, found) = noting(mirrored(path))
+        _ = try open(id: id, file, .scrub)
+        return found.reports
+    }
+
+    /// The same for a machine's run record, if it has one.
+    package func scrubRunRecord(of id: GUID) throws(StoreError) -> [StorageReport] {
+        let (file, found) = noting(recordFile(id))
+        do throws(StoreError) {
+            _ = try file.open(.scrub)
+        } catch  where error.code == .notFound {
+            return []
+        }
+        return found.reports
+    }
+
+    /// The same for the host's own file, if there is one.
+    ///
+    /// - Throws: as ``hostRecord()``.
+    package func scrubHostRecord() throws(StoreError) -> [StorageReport] {
+        let (file, found) = noting(hostFile)
+        _ = try openHostFile(file)
+        return found.reports
+    }
+
+    /// A file whose reports are also kept.
+    private func noting(_ file: MirroredFile) -> (file: MirroredFile, found: NotedReports) {
+        let found = NotedReports()
+        var file = file
+        file.report = { [report] in
+            report($0)
+            found.add($0)
+        }
+        return (file, found)
     }
 
     /// Makes the file of a new machine.
@@ -194,7 +230,16 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ depth: MirroredFile.Depth
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        var opened = try mirrored(path).open(depth)
+        try open(id: id, mirrored(path), depth)
+    }
+
+    private func open(
+        id: GUID,
+        _ file: MirroredFile,
+        _ depth: MirroredFile.Depth
+    ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
+        let path = file.path
+        var opened = try file.open(depth)
         if let known = opened.configuration { return (opened, known) }
         let root = opened.content.tree.withoutGeneration()["configuration"]
         let configuration = try Self.understand(root, of: path) { (root) throws(ConfigurationError) in
@@ -241,4 +286,12 @@ package struct ConfigurationStore: Sendable {
             )
         }
     }
+}
+
+/// The reports of one look at a file.
+private final class NotedReports: Sendable {
+    private let noted = Mutex<[StorageReport]>([])
+
+    var reports: [StorageReport] { noted.withLock { $0 } }
+    func add(_ report: StorageReport) { noted.withLock { $0.append(report) } }
 }

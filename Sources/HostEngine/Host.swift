@@ -15,6 +15,8 @@ package actor Host {
     var names: [String: GUID] = [:]
     /// The disks that are being made: a second request for one of them is refused.
     var disksBeingMade: Set<String> = []
+    /// Whether all files are being looked at.
+    var isScrubbing = false
 
     package init(_ context: HostContext) { self.context = context }
 

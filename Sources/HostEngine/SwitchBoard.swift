@@ -20,11 +20,11 @@ package actor SwitchBoard {
         type: .nat
     )
 
-    private let store: ConfigurationStore
+    let store: ConfigurationStore
     private var record: HostRecord
     private let ip: Tool?
     /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
-    private let gate = SerialGate()
+    let gate = SerialGate()
 
     /// The switches that a host's record holds, and the store that keeps it.
     package init(store: ConfigurationStore, record: HostRecord) {

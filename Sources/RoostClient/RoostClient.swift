@@ -38,6 +38,13 @@ extension RoostClient {
         try await value(Request(.get, ["host"]))
     }
 
+    /// Looks at every byte of the host's files and puts right what is damaged.
+    ///
+    /// Maps to `POST /v1/host/scrub`.
+    public func scrub(waitSeconds: Int? = nil) async throws -> Job {
+        try await value(Request(.post, ["host", "scrub"], waitSeconds: waitSeconds))
+    }
+
     /// Applies each running machine's automatic stop action, as when the host goes down.
     ///
     /// Maps to `POST /v1/host/stop-guests`.

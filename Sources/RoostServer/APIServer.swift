@@ -103,9 +103,18 @@ extension Host {
         machine: GUID? = nil,
         _ work: @escaping @Sendable (JobCenter.Reporter) async throws -> String?
     ) async throws -> Response {
-        let seconds = try request.number("wait")
-        var job = await context.jobs.run(kind, subject: subject, virtualMachine: machine, work)
-        if let seconds { job = try await context.jobs.wait(job.id, seconds: seconds) }
+        // Read first: a request that is refused begins nothing.
+        _ = try request.number("wait")
+        return try await answer(
+            request,
+            await context.jobs.run(kind, subject: subject, virtualMachine: machine, work)
+        )
+    }
+
+    /// Answers with a job that has begun, ended as far as the request waits for it.
+    nonisolated func answer(_ request: Request, _ started: Job) async throws -> Response {
+        var job = started
+        if let seconds = try request.number("wait") { job = try await context.jobs.wait(job.id, seconds: seconds) }
         return try Response.json(job, status: job.state == .running ? .accepted : .ok)
     }
 }

@@ -11,6 +11,10 @@ struct HostRoutes {
         let host = host
         api.get("host") { _, _ in try Response.json(host.info()) }
         api.get("host/versions") { _, _ in try Response.json(host.versions()) }
+        api.post("host/scrub") { request, _ in
+            _ = try request.number("wait")
+            return try await host.answer(request, try await host.startScrub())
+        }
         api.post("host/stop-guests") { request, _ in
             try await host.answer(request, "host.stop-guests", subject: "all virtual machines") { _ in
                 await host.stopGuests(timeoutSeconds: 120)

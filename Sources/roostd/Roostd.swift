@@ -48,12 +48,18 @@ struct Roostd: AsyncParsableCommand {
     @Flag(help: "Use software emulation without looking for KVM.")
     var emulate = false
 
+    @Option(help: "How often to check every byte of all configurations and their copies, in hours; 0 for never.")
+    var scrubInterval = 24.0
+
     @Option(help: .hidden)
     var bootId: String?
 
     func run() async throws {
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError("there is no log level \"\(logLevel)\"")
+        }
+        guard scrubInterval >= 0, scrubInterval <= 24 * 366 else {
+            throw ValidationError("a scrub interval of \(scrubInterval) hours is not within 0 to 8784")
         }
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -105,6 +111,9 @@ struct Roostd: AsyncParsableCommand {
                 "machines": "\(context.roster.list().count)",
             ]
         )
+        let interval = Duration.seconds(scrubInterval * 3600)
+        let scrubbing = Task { if interval > .zero { await host.scrubRegularly(every: interval) } }
+        defer { scrubbing.cancel() }
         let service = ServerService(server: server, events: context.events)
         var configuration = ServiceGroupConfiguration(
             services: [service],

@@ -123,9 +123,10 @@ final class StoredFixture: Sendable {
         for block in 0..<good.copy.count / 4096 {
             try FileAccess.write(good.copy, to: machine.copy)
             try machine.garble(machine.copy, block: block)
-            try machine.store.scrub(id: machine.id, path: machine.path)
+            let reports = try machine.store.scrub(id: machine.id, path: machine.path)
+            #expect(reports.map(\.action) == [.copyRefreshed], "block \(block)")
             #expect(machine.actions() == [.copyRefreshed], "block \(block)")
-            try machine.store.scrub(id: machine.id, path: machine.path)
+            #expect(try machine.store.scrub(id: machine.id, path: machine.path).isEmpty)
             #expect(machine.actions().isEmpty)
             #expect(ConfigurationCopy(try machine.bytes(machine.copy)).isComplete)
         }

@@ -32,7 +32,7 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
         let others = [
-            "host show", "host versions", "host stop-guests", "nic list", "switch create", "switch list",
+            "host show", "host versions", "host scrub", "host stop-guests", "nic list", "switch create", "switch list",
             "switch remove",
             "firmware show", "firmware set",
             "file show", "file verify", "file repair", "file diff", "file export", "file import",

@@ -5,9 +5,9 @@ import RoostClient
 struct HostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "host",
-        abstract: "Show what this host is and can do, and stop its guests.",
+        abstract: "Show what this host is and can do, check its files, and stop its guests.",
         discussion: help(cmdlet: "Get-VMHost", example: "roost host show"),
-        subcommands: [HostShow.self, HostVersions.self, HostStopGuests.self]
+        subcommands: [HostShow.self, HostVersions.self, HostScrub.self, HostStopGuests.self]
     )
 }
 
@@ -22,6 +22,29 @@ struct HostShow: AsyncParsableCommand {
 
     func run() async throws {
         try global.show(await global.client.host()) { host, width in Render.host(host).text(width: width) }
+    }
+}
+
+struct HostScrub: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scrub",
+        abstract: "Check every byte of all configurations and their second copies, and repair what is damaged.",
+        discussion: help(
+            "roostd does so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
+                + "ends with 7 when something stays damaged. Ctrl-C cancels.",
+            cmdlet: "nothing like it",
+            example: "roost host scrub"
+        )
+    )
+
+    @OptionGroup var jobs: JobOptions
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let sentence = { (job: Job) in job.result ?? "looked at every file" }
+        try await global.runJob(waits: !jobs.noWait, interrupt: .cancels, sentence: sentence) {
+            try await $0.scrub(waitSeconds: $1)
+        }
     }
 }
 
