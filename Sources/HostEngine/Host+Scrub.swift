@@ -15,7 +15,11 @@ struct ScrubOutcome: Sendable {
 
     mutating func add(_ reports: [StorageReport]) {
         for report in reports {
-            if report.action == .failed { unmended.append(report.description) } else { mended.append(report.description) }
+            if report.action == .failed {
+                unmended.append(report.description)
+            } else {
+                mended.append(report.description)
+            }
         }
     }
 
