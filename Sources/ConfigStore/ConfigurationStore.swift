@@ -23,7 +23,7 @@ package struct ConfigurationStore: Sendable {
     let files: any FileSystem
     private let distrusted = DistrustedFiles()
     private let recent = RecentFiles()
-    private let report: @Sendable (StorageReport) -> Void
+    private(set) var report: @Sendable (StorageReport) -> Void
 
     /// The store of a state directory.
     ///
@@ -97,16 +97,16 @@ package struct ConfigurationStore: Sendable {
     /// - Throws: as ``load(id:path:)``.
     @discardableResult
     package func scrub(id: GUID, path: String) throws(StoreError) -> [StorageReport] {
-        let (file, found) = noting(mirrored(path))
-        _ = try open(id: id, file, .scrub)
+        let (store, found) = noting()
+        _ = try store.open(id: id, path: path, .scrub)
         return found.reports
     }
 
     /// The same for a machine's run record, if it has one.
     package func scrubRunRecord(of id: GUID) throws(StoreError) -> [StorageReport] {
-        let (file, found) = noting(recordFile(id))
+        let (store, found) = noting()
         do throws(StoreError) {
-            _ = try file.open(.scrub)
+            _ = try store.recordFile(id).open(.scrub)
         } catch  where error.code == .notFound {
             return []
         }
@@ -117,20 +117,20 @@ package struct ConfigurationStore: Sendable {
     ///
     /// - Throws: as ``hostRecord()``.
     package func scrubHostRecord() throws(StoreError) -> [StorageReport] {
-        let (file, found) = noting(hostFile)
-        _ = try openHostFile(file)
+        let (store, found) = noting()
+        _ = try store.hostRecord()
         return found.reports
     }
 
-    /// A file whose reports are also kept.
-    private func noting(_ file: MirroredFile) -> (file: MirroredFile, found: NotedReports) {
+    /// This store with its reports also kept.
+    func noting() -> (store: ConfigurationStore, found: NotedReports) {
         let found = NotedReports()
-        var file = file
-        file.report = { [report] in
+        var store = self
+        store.report = { [report] in
             report($0)
             found.add($0)
         }
-        return (file, found)
+        return (store, found)
     }
 
     /// Makes the file of a new machine.
@@ -230,16 +230,7 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ depth: MirroredFile.Depth
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        try open(id: id, mirrored(path), depth)
-    }
-
-    private func open(
-        id: GUID,
-        _ file: MirroredFile,
-        _ depth: MirroredFile.Depth
-    ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        let path = file.path
-        var opened = try file.open(depth)
+        var opened = try mirrored(path).open(depth)
         if let known = opened.configuration { return (opened, known) }
         let root = opened.content.tree.withoutGeneration()["configuration"]
         let configuration = try Self.understand(root, of: path) { (root) throws(ConfigurationError) in
@@ -289,7 +280,7 @@ package struct ConfigurationStore: Sendable {
 }
 
 /// The reports of one look at a file.
-private final class NotedReports: Sendable {
+final class NotedReports: Sendable {
     private let noted = Mutex<[StorageReport]>([])
 
     var reports: [StorageReport] { noted.withLock { $0 } }

@@ -78,7 +78,7 @@ extension ConfigurationStore {
     ///
     /// - Throws: `StoreError` `.corrupt` when the copy cannot help, with what to do about it.
     package func hostRecord() throws(StoreError) -> HostRecord {
-        guard let opened = try openHostFile(hostFile) else { return HostRecord() }
+        guard let opened = try openHostFile() else { return HostRecord() }
         return HostRecord(tree: opened.content.tree)
     }
 
@@ -86,7 +86,7 @@ extension ConfigurationStore {
     ///
     /// - Throws: `StoreError` as ``hostRecord()``, and what the disk reports; then the old record stays.
     package func save(_ record: HostRecord) throws(StoreError) {
-        guard var opened = try openHostFile(hostFile) else {
+        guard var opened = try openHostFile() else {
             var tree = KeyNode("")
             record.store(in: &tree)
             return try hostFile.create(tree)
@@ -103,12 +103,12 @@ extension ConfigurationStore {
     }
 
     /// The host's file as both it and its copy have it; nil when there is neither.
-    func openHostFile(_ file: MirroredFile) throws(StoreError) -> MirroredFile.Opened? {
+    private func openHostFile() throws(StoreError) -> MirroredFile.Opened? {
         let path = directory.hostFile
         let copy = directory.copy(of: path)
         guard files.exists(path) || files.exists(copy) else { return nil }
         do throws(StoreError) {
-            return try file.open(.scrub)
+            return try hostFile.open(.scrub)
         } catch  where error.code == .corrupt || error.code == .notFound {
             throw StoreError(
                 .corrupt,
@@ -119,7 +119,7 @@ extension ConfigurationStore {
         }
     }
 
-    var hostFile: MirroredFile {
+    private var hostFile: MirroredFile {
         var file = mirrored(directory.hostFile)
         file.restoresMissing = true
         return file

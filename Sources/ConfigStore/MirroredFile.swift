@@ -55,7 +55,7 @@ struct MirroredFile: Sendable {
     let files: any FileSystem
     let distrusted: DistrustedFiles
     let recent: RecentFiles
-    var report: @Sendable (StorageReport) -> Void
+    let report: @Sendable (StorageReport) -> Void
 
     var form: PrimaryForm { path.hasSuffix(".xml") ? .xml : .storage }
 

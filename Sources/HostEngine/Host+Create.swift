@@ -180,9 +180,9 @@ extension Host {
         let directory = context.directory
         let guestState = directory.guestState(id)
         var paths = plan.ownDisk.map { [plan.folder, $0, "\($0).partial"] } ?? []
-        if let seed = plan.seed { paths += [seed, "\(seed).partial"] }
+        if let seed = plan.seed { paths += [seed, "\(seed).partial", directory.copy(of: seed)] }
         let file = directory.configuration(id, plan.configuration.version.fileFormat)
-        paths += [guestState, file]
+        paths += [guestState, directory.copy(of: guestState), file]
         let made = paths
         let journal = try await onDisk { try CreationJournal(id, paths: made, in: directory) }
         do {
@@ -252,7 +252,10 @@ extension Host {
             hostName: SeedImage.hostName(request.name),
             folder: context.directory.cache
         )
-        let user = context.user
-        try await onDisk { try user.takeOwnership(of: path) }
+        let (user, store) = (context.user, context.store)
+        try await onDisk {
+            try user.takeOwnership(of: path)
+            try store.keep(path)
+        }
     }
 }

@@ -175,7 +175,7 @@ extension Host {
         let copied = prepared.plan.disks.compactMap(\.target)
         if !copied.isEmpty { paths.append(prepared.disksFolder) }
         for target in copied { paths += DiskCopy.paths(target) }
-        paths += [guestState, "\(guestState).new", "\(file).new", file]
+        paths += [guestState, "\(guestState).new", directory.copy(of: guestState), "\(file).new", file]
         let made = paths
         let journal = try await onDisk { try CreationJournal(id, paths: made, in: directory) }
         do {
@@ -269,11 +269,12 @@ extension Host {
         let configuration = prepared.plan.configuration
         guard configuration.generation == .two, let firmware = context.installation.firmware else { return }
         let path = context.directory.guestState(configuration.id)
-        let user = context.user
+        let (user, store) = (context.user, context.store)
         if let bytes = prepared.guestState {
             try await onDisk {
                 try FileAccess.write(bytes, to: path)
                 try user.takeOwnership(of: path)
+                try store.keep(path)
             }
             return
         }
@@ -283,6 +284,7 @@ extension Host {
         try await onDisk {
             try FileAccess.write(try addingVariables(variables, to: try FileAccess.read(path)), to: path)
             try user.takeOwnership(of: path)
+            try store.keep(path)
         }
     }
 }

@@ -1,5 +1,6 @@
 import ConfigStore
 import Logging
+import QEMUDriver
 package import RoostAPI
 import RoostPrimitives
 import VMConfiguration
@@ -108,14 +109,23 @@ extension Host {
 }
 
 extension VirtualMachine {
-    /// Looks at every byte of the machine's configuration, run record and second copies.
+    /// Looks at every byte of the configuration, the run record, the UEFI variables, the seed, and their second copies.
     func scrub() async -> (reports: [StorageReport], problem: String?) {
         await fileGate.run {
             guard !isRemoved else { return ([], nil) }
-            let (store, id, path) = (host.store, id, path)
+            let (store, user, id, path) = (host.store, host.user, id, path)
+            // While QEMU has the UEFI variables nobody can say how they should be.
+            let directory = host.directory
+            let kept = (machine == nil && orphan == nil && launching == nil ? [directory.guestState(id)] : [])
+                + [directory.seed(id)]
             do {
                 let reports = try await onDisk {
-                    try store.scrub(id: id, path: path) + store.scrubRunRecord(of: id)
+                    var reports = try store.scrub(id: id, path: path) + store.scrubRunRecord(of: id)
+                    for file in kept {
+                        reports += try store.scrubKept(file)
+                        if fileExists(file) { try user.takeOwnership(of: file) }
+                    }
+                    return reports
                 }
                 return (reports, cycle.damage.map { "\(name) is broken: \($0)" })
             } catch {

@@ -1,3 +1,4 @@
+import ConfigStore
 import QEMUDriver
 import RoostAPI
 import RoostPrimitives
@@ -59,6 +60,8 @@ extension VirtualMachine {
             preparation.driveFiles[drive.location] = MachinePlan.DriveFile(path: path, format: format)
         }
         if let seed = roost.cloudInitSeedPath {
+            // One of another folder is the user's own.
+            if seed == host.directory.seed(id) { try await checkKept(seed) }
             try await checkAccess(seed, writable: false)
             preparation.seedPath = seed
         }

@@ -1,4 +1,5 @@
 import ConfigStore
+import Logging
 import QEMUDriver
 package import RoostAPI
 import RoostPrimitives
@@ -15,12 +16,12 @@ extension VirtualMachine {
         if configuration.roost.renewsVariables {
             // A change of the keys was cut off between the configuration and the store.
             _ = try await renewVariables(configuration, firmware)
-        } else if fileExists(path) {
-            // A store whose making was cut off may still be roostd's own.
-            try host.user.takeOwnership(of: path)
         } else {
-            try await makeVariables(configuration, firmware, path: path)
+            try await checkKept(path)
+            if !fileExists(path) { try await makeVariables(configuration, firmware, path: path) }
         }
+        let store = host.store
+        try await fileGate.run { try await onDisk { try store.beginUse(of: path) } }
         return path
     }
 
@@ -30,8 +31,42 @@ extension VirtualMachine {
         _ firmware: UEFIFirmware,
         path: String
     ) async throws {
-        let user = host.user
-        try await onDisk { try writeVariables(configuration, firmware, to: path, for: user) }
+        let (user, store) = (host.user, host.store)
+        try await fileGate.run {
+            try await onDisk {
+                try writeVariables(configuration, firmware, to: path, for: user)
+                try store.keep(path)
+            }
+        }
+    }
+
+    /// Compares a file that QEMU will use with its second copy, puts it right, and sees that it belongs to QEMU's user.
+    func checkKept(_ path: String) async throws {
+        let (user, store) = (host.user, host.store)
+        try await fileGate.run {
+            try await onDisk {
+                try store.checkKept(path)
+                // One whose making was cut off may still be roostd's own, too.
+                if fileExists(path) { try user.takeOwnership(of: path) }
+            }
+        }
+    }
+
+    /// Takes the UEFI variables into their second copy, once QEMU has ended.
+    func keepVariables() async {
+        let (store, path) = (host.store, host.directory.guestState(id))
+        await fileGate.run {
+            // QEMU has them again, or nobody will.
+            guard machine == nil, launching == nil, !isRemoved, fileExists(path) else { return }
+            do {
+                try await onDisk { try store.keep(path) }
+            } catch {
+                host.log.error(
+                    "cannot copy the UEFI variables",
+                    metadata: ["machine": "\(name)", "error": "\(APIError(translating: error))"]
+                )
+            }
+        }
     }
 
     /// What `roost firmware show` shows.

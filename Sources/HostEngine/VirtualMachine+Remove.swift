@@ -47,7 +47,7 @@ extension VirtualMachine {
                         // Stays when something else lies in it.
                         if folder != directory.disks { rmdir(folder) }
                     }
-                    for file in [directory.seed(id), directory.guestState(id)] { try FileAccess.remove(file) }
+                    for file in [directory.seed(id), directory.guestState(id)] { try store.removeKept(file) }
                     try store.removeSealed(id)
                     for file in [directory.runRecord(id), path] { try store.remove(path: file) }
                 }

@@ -289,6 +289,7 @@ package actor VirtualMachine {
         ended.reason = isExpected ? "" : reason
         write(ended)
         folder.remove(keepingLog: !isExpected)
+        Task { await keepVariables() }
         handle(.ended(reason: reason))
     }
 

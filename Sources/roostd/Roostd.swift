@@ -111,12 +111,10 @@ struct Roostd: AsyncParsableCommand {
                 "machines": "\(context.roster.list().count)",
             ]
         )
-        let interval = Duration.seconds(scrubInterval * 3600)
-        let scrubbing = Task { if interval > .zero { await host.scrubRegularly(every: interval) } }
-        defer { scrubbing.cancel() }
-        let service = ServerService(server: server, events: context.events)
+        var services: [any Service] = [ServerService(server: server, events: context.events)]
+        if scrubInterval > 0 { services.append(ScrubService(host: host, interval: .seconds(scrubInterval * 3600))) }
         var configuration = ServiceGroupConfiguration(
-            services: [service],
+            services: services,
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: log
         )
@@ -148,5 +146,15 @@ private struct ServerService: Service {
         } onGracefulShutdown: {
             events.finish()
         }
+    }
+}
+
+/// Looks at every byte of the host's files now and then, until roostd is told to end.
+private struct ScrubService: Service {
+    let host: Host
+    let interval: Duration
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await host.scrubRegularly(every: interval) }
     }
 }

@@ -2,6 +2,7 @@ import NIOCore
 import NIOPosix
 import QEMUDriver
 import QMP
+import Synchronization
 import Testing
 
 private let group = MultiThreadedEventLoopGroup.singleton
@@ -122,16 +123,23 @@ private func reply(to line: String, _ value: String = "{}") -> ScriptedSocket.An
 }
 
 @Suite struct GuestAgentConnectionTests {
-    /// An agent that answers synchronisations, and other commands as told.
+    /// An agent that answers synchronisations, other commands as told, and a ping only before the next synchronisation:
+    /// an agent answers in the order in which it was asked.
     private func agent(
         _ answer: @escaping @Sendable (String) -> ScriptedSocket.Answer
     ) async throws -> ScriptedSocket {
-        try await ScriptedSocket { line in
+        let owesAnswer = Mutex(false)
+        return try await ScriptedSocket { line in
+            if line.contains("guest-ping") { owesAnswer.withLock { $0 = true } }
             guard line.contains("guest-sync-delimited") else { return answer(line) }
             guard let message = try? JSONValue(parsing: Array(line.utf8)),
                 let id = message["arguments"]?["id"]?.intValue
             else { return .close }
-            return .sendBytes([0xFF] + Array("{\"return\": \(id)}\n".utf8))
+            let owed = owesAnswer.withLock { owes -> String in
+                defer { owes = false }
+                return owes ? "{\"return\": {}}\n" : ""
+            }
+            return .sendBytes(Array(owed.utf8) + [0xFF] + Array("{\"return\": \(id)}\n".utf8))
         }
     }
 
@@ -143,7 +151,6 @@ private func reply(to line: String, _ value: String = "{}") -> ScriptedSocket.An
         let silent = Task { try await connection.execute(GuestAgentCommands.Ping(), deadline: .milliseconds(50)) }
         let error = await #expect(throws: QMPError.self) { try await silent.value }
         #expect(error?.code == .timedOut)
-        socket.send("{\"return\": {}}\n")
         for _ in 0..<10 {
             #expect(!(try await connection.execute(GuestAgentCommands.FSFreezeStatus(), deadline: .seconds(60))))
         }

@@ -1,0 +1,152 @@
+import DurableFiles
+import RoostPrimitives
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Second copies of UEFI variables and seeds; one caller at a time per file.
+extension ConfigurationStore {
+    /// Takes a file's present bytes into its second copy, durably; QEMU must not have it open.
+    ///
+    /// A file that is missing has no copy afterwards.
+    package func keep(_ path: String) throws(StoreError) {
+        let copy = directory.copy(of: path)
+        try asStore { () throws(FileError) in
+            guard files.exists(path) else {
+                if files.exists(copy) { try files.removeDurably(copy) }
+                return
+            }
+            // What the copy says must be true of what is on the disk.
+            var file = try DurableFile(path, for: .writing, in: files)
+            try file.sync()
+            let bytes = try files.contents(of: path, limit: KeptCopy.largest)
+            try files.replace(copy, with: KeptCopy(of: bytes, changed: Self.changed(path)).encoded())
+        }
+    }
+
+    /// Compares a file that nobody uses with its second copy, and puts right what is damaged.
+    ///
+    /// A file that differs although nobody has changed it is damaged. One that another program has changed counts as it
+    /// is. So does a file whose copy was last told that QEMU uses it, or that has none. A file that is made anew belongs
+    /// to roostd's user.
+    ///
+    /// - Throws: `StoreError` `.corrupt` when both are damaged.
+    package func checkKept(_ path: String) throws(StoreError) {
+        let copyPath = directory.copy(of: path)
+        guard files.exists(copyPath) else { return try keep(path) }
+        let copy = (try? files.contents(of: copyPath, limit: 3 * KeptCopy.largest)).flatMap { KeptCopy($0) }
+        guard let copy else {
+            // Whatever it said, it can say again.
+            try keep(path)
+            return note(.copyRefreshed, path, ["the second copy is damaged"])
+        }
+        // In use: the guest has ended while no roostd ran.
+        if copy.state == .atRest { try compare(path, copy) } else { try keep(path) }
+    }
+
+    /// The same, with what was found.
+    package func scrubKept(_ path: String) throws(StoreError) -> [StorageReport] {
+        let (store, found) = noting()
+        try store.checkKept(path)
+        return found.reports
+    }
+
+    /// Notes that QEMU is about to change a file: its copy says nothing of it until the next ``keep(_:)``.
+    package func beginUse(of path: String) throws(StoreError) {
+        let copyPath = directory.copy(of: path)
+        try asStore { () throws(FileError) in
+            guard files.exists(path), files.exists(copyPath) else { return }
+            let bytes = try files.contents(of: copyPath, limit: 3 * KeptCopy.largest)
+            guard let header = KeptCopy.inUse(bytes) else { return try files.removeDurably(copyPath) }
+            var file = try DurableFile(copyPath, for: .writing, in: files)
+            try file.write(header, at: 0)
+            try file.sync()
+        }
+    }
+
+    /// Deletes a file with its second copy.
+    package func removeKept(_ path: String) throws(StoreError) {
+        try asStore { () throws(FileError) in
+            for file in [directory.copy(of: path), path] where files.exists(file) { try files.removeDurably(file) }
+        }
+    }
+
+    private func compare(_ path: String, _ copy: KeptCopy) throws(StoreError) {
+        let found: (bytes: [UInt8], unreadable: [Range<Int>])
+        do throws(FileError) {
+            found = try files.readableContents(of: path, limit: KeptCopy.largest)
+        } catch  where error.code == .notFound {
+            return try restore(path, copy, ["the file is missing"])
+        } catch {
+            throw StoreError(error)
+        }
+        let checksums = KeptCopy.checksums(of: found.bytes)
+        var problems = found.unreadable.map { range in
+            "the device cannot read \(range.count) bytes at \(hexadecimal(range.lowerBound))"
+        }
+        let isChanged = Self.changed(path) != copy.changed
+        if problems.isEmpty, checksums == copy.checksums, found.bytes.count == copy.size {
+            // Touched at most. A copy whose contents are damaged is written anew while the file is known to be whole.
+            if copy.contents == nil { note(.copyRefreshed, path, ["the second copy is damaged"]) }
+            if copy.contents == nil || isChanged { try keep(path) }
+            return
+        }
+        if problems.isEmpty, isChanged {
+            try keep(path)
+            return note(.changeAccepted, path, [])
+        }
+        for block in 0..<max(checksums.count, copy.checksums.count) where problems.count < 8 {
+            guard checksums.at(block) != copy.checksums.at(block) else { continue }
+            problems.append("the block at \(hexadecimal(block * KeptCopy.blockSize)) differs")
+        }
+        return try restore(path, copy, problems)
+    }
+
+    private func restore(_ path: String, _ copy: KeptCopy, _ problems: [String]) throws(StoreError) {
+        guard let contents = copy.contents else {
+            throw StoreError(
+                .corrupt,
+                "\(path) is damaged, and so is its second copy: put a backup in its place and delete "
+                    + "\(directory.copy(of: path)); or delete both, and UEFI variables are made anew at the next start, "
+                    + "without boot entries and keys that the guest has added",
+                cause: problems.joined(separator: "; ")
+            )
+        }
+        var kept: String?
+        if files.exists(path) { kept = try mirrored(path).keepAside() }
+        try asStore { () throws(FileError) in try files.replace(path, with: contents) }
+        try keep(path)
+        note(.restored(keptAs: kept), path, problems)
+    }
+
+    private func note(_ action: StorageReport.Action, _ path: String, _ problems: [String]) {
+        report(StorageReport(path: path, action: action, problems: problems, generation: 0))
+    }
+
+    /// When a file was last changed, in nanoseconds since 1970; 0 for a file of a simulated disk.
+    private static func changed(_ path: String) -> Int64 {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return 0 }
+        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    }
+}
+
+extension KeptCopy {
+    /// The header of a copy with the state "in use"; nil when the copy's own is damaged.
+    fileprivate static func inUse(_ bytes: [UInt8]) -> [UInt8]? {
+        guard KeptCopy(bytes) != nil else { return nil }
+        var header = Array(bytes.prefix(headerSize))
+        header[16] = UInt8(truncatingIfNeeded: State.inUse.rawValue)
+        header.replaceSubrange(8..<12, with: [0, 0, 0, 0])
+        let checksum = CRC32.checksum(header)
+        for byte in 0..<4 { header[8 + byte] = UInt8(truncatingIfNeeded: checksum >> UInt32(8 * byte)) }
+        return header
+    }
+}
+
+extension [UInt32] {
+    fileprivate func at(_ index: Int) -> UInt32? { indices.contains(index) ? self[index] : nil }
+}
+
+private func hexadecimal(_ value: Int) -> String { "0x\(String(value, radix: 16, uppercase: true))" }
