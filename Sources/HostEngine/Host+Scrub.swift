@@ -116,8 +116,8 @@ extension VirtualMachine {
             let (store, user, id, path) = (host.store, host.user, id, path)
             // While QEMU has the UEFI variables nobody can say how they should be.
             let directory = host.directory
-            let kept = (machine == nil && orphan == nil && launching == nil ? [directory.guestState(id)] : [])
-                + [directory.seed(id)]
+            let isFree = machine == nil && orphan == nil && launching == nil
+            let kept = (isFree ? [directory.guestState(id)] : []) + [directory.seed(id)]
             do {
                 let reports = try await onDisk {
                     var reports = try store.scrub(id: id, path: path) + store.scrubRunRecord(of: id)
