@@ -56,6 +56,7 @@ extension Host {
         var plan = CreationPlan(configuration: configuration, folder: unique)
         let location = try firstDiskLocation(configuration)
         var roost = configuration.roost
+        if let size = request.diskSizeBytes { try requireDiskSize(size, format: "qcow2") }
         if request.image != nil || request.diskSizeBytes != nil {
             // A file's name has room for 255 bytes, and the longest names of machines need more with their endings.
             let stem = request.name.utf8.count <= 200 ? request.name : id.uppercased

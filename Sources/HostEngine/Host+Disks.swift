@@ -89,6 +89,7 @@ extension Host {
         }
         try requireAbsolute(path)
         let format = try diskFormat(request.format, path: path)
+        try requireDiskSize(request.sizeBytes, format: format)
         guard disksBeingMade.insert(path).inserted else {
             throw APIError(.busy, "the disk \(path) is being made already")
         }
@@ -112,6 +113,25 @@ extension Host {
         // The disk exists: a journal that cannot be deleted now is deleted at the next start.
         _ = try? await onDisk { try journal.finish() }
         return path
+    }
+
+    /// Refuses a size that a format cannot hold.
+    ///
+    /// VHDX: [MS-VHDX] section 2.6.2.4; qcow2: an L1 table of at most 32 MiB (QEMU's `block/qcow2.h`).
+    nonisolated func requireDiskSize(_ bytes: UInt64, format: String) throws {
+        let most: UInt64 =
+            switch format {
+            case "vhdx": 64 << 40
+            case "qcow2": 2 << 60
+            default: UInt64(Int64.max) & ~511
+            }
+        guard bytes <= most else {
+            throw APIError(
+                .invalidArgument,
+                "a disk of \(ByteCount(bytes: bytes)) is too large for the format \(format), which holds "
+                    + "\(ByteCount(bytes: most)) at most"
+            )
+        }
     }
 
     private func diskFormat(_ wanted: String?, path: String) throws -> String {
@@ -147,6 +167,7 @@ extension Host {
                     + "say --shrink when that is meant"
             )
         }
+        try requireDiskSize(request.sizeBytes, format: format.rawValue)
         if format == .vhdx {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }

@@ -185,6 +185,9 @@ package actor SwitchBoard {
                 name.utf8.allSatisfy({ $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "/") }), !name.hasPrefix("-")
             else { throw APIError(.invalidArgument, "\"\(name)\" is not the name of a network interface") }
         }
+        if let interface = request.interface, !fileExists("/sys/class/net/\(interface)") {
+            throw APIError(.notFound, "the host has no network interface \(interface): see 'ip link'")
+        }
     }
 
     private func info(_ item: HostRecord.Switch) -> SwitchInfo {

@@ -68,17 +68,27 @@ extension VirtualMachine {
             throw APIError(.invalidState, "cannot remove \(name): its guest still runs; turn it off first")
         }
         isRemoved = true
-        let (store, path) = (host.store, path)
-        // With the time in its name no earlier one is replaced.
-        let kept = "\(path).removed-\(secondsSinceEpoch())"
+        await finishRecordWrites()
+        let (store, directory, id, path) = (host.store, host.directory, id, path)
+        // With the time in its name no earlier one is replaced. Who mends the configuration wants the UEFI variables too.
+        let suffix = ".removed-\(secondsSinceEpoch())"
+        let parts = [path, directory.guestState(id)]
         do {
-            try await fileGate.run { try await onDisk { try store.setAside(path: path, as: kept) } }
+            try await fileGate.run {
+                try await onDisk {
+                    for part in parts { try store.setAside(path: part, as: part + suffix) }
+                    try store.removeKept(directory.seed(id))
+                    try store.remove(path: directory.runRecord(id))
+                }
+            }
         } catch {
             isRemoved = false
             throw error
         }
-        let copy = "\(host.directory.copies)/\(kept.split(separator: "/").last ?? "").kept"
-        let files = [kept, copy].filter { fileExists($0) }
+        let files = parts.flatMap { part -> [String] in
+            let kept = part + suffix
+            return [kept, "\(directory.copies)/\(kept.split(separator: "/").last ?? "").kept"]
+        }.filter { fileExists($0) }
         return files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]
     }
 

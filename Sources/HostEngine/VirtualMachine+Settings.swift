@@ -196,6 +196,7 @@ extension VirtualMachine {
     /// A picture of the machine's screen, as PNG.
     package func screenshot() async throws -> [UInt8] {
         guard let machine else {
+            try requireUsable("see the screen of")
             throw APIError(.invalidState, "\(name) is \(cycle.state.rawValue), so it has no screen")
         }
         return try await gate.run {
@@ -214,6 +215,7 @@ extension VirtualMachine {
     /// The serial console of a running machine.
     package func console() throws -> ConsoleAccess {
         guard let machine else {
+            try requireUsable("open the console of")
             throw APIError(.invalidState, "\(name) is \(cycle.state.rawValue), so it has no console")
         }
         return ConsoleAccess(console: machine.console)

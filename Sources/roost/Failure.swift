@@ -27,7 +27,13 @@ extension Roost {
     ///
     /// A request for help or the version is not a failure. Usage errors are exit code 2, as APIError's
     /// `invalidArgument` is.
-    static func ending(after error: any Error, _ output: OutputFormat = .table) -> Ending {
+    ///
+    /// - Parameter arguments: the command line, for a hint at what is wrong with it.
+    static func ending(
+        after error: any Error,
+        _ output: OutputFormat = .table,
+        arguments: [String] = []
+    ) -> Ending {
         switch error {
         case let error as APIError:
             return Ending(code: error.code.exitCode, standardError: failureLine(error, output))
@@ -40,8 +46,13 @@ extension Roost {
             let code = exitCode(for: error)
             guard code != .success else { return Ending(code: 0, standardOutput: text) }
             let kind: APIError.Code = code == .validationFailure ? .invalidArgument : .internal
-            guard output == .json else { return Ending(code: kind.exitCode, standardError: text) }
-            return ending(after: APIError(kind, message(for: error)), output)
+            let hint = kind == .invalidArgument ? usageHint(arguments) : nil
+            guard output == .json else {
+                return Ending(code: kind.exitCode, standardError: (hint.map { "\($0)\n" } ?? "") + text)
+            }
+            let parsers = message(for: error)
+            let failure = APIError(kind, hint ?? parsers, cause: hint == nil ? nil : parsers)
+            return ending(after: failure, output)
         }
     }
 
@@ -53,7 +64,7 @@ extension Roost {
     }
 
     static func exit(after error: any Error, _ output: OutputFormat) -> Never {
-        let ending = ending(after: error, output)
+        let ending = ending(after: error, output, arguments: Array(CommandLine.arguments.dropFirst()))
         try? FileDescriptor.standardOutput.write(ending.standardOutput)
         try? FileDescriptor.standardError.write(ending.standardError)
         #if canImport(Glibc)

@@ -300,14 +300,38 @@ extension Integration {
                 try await roostd.turnOff("good")
                 try await roostd.start("good")
                 #expect(try roostd.qemu(good).isAlive)
-                // Removing a broken machine keeps its bytes beside it.
+                // What needs its QEMU says that it is broken, not only that it does not run.
                 let id = "22222222-2222-2222-2222-222222222222"
+                let picture = try await refusal { _ = try await roostd.client.screenshot(id) }
+                #expect(picture?.code == .corrupt)
+                // Removing a broken machine keeps its bytes and its UEFI variables beside it, and nothing else of it.
+                try Files.write("variables", "\(roostd.virtualMachines)/\(id).vmgs")
+                try Files.write("record", "\(roostd.virtualMachines)/\(id).vmrs")
                 let removal = try await roostd.client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
                 let kept = try #require(
                     roostd.stateFiles().first { $0.contains("\(id).vmcx.removed-") },
                     "\(removal.warnings)"
                 )
                 #expect(Files.read("\(roostd.stateDirectory)/\(kept)") == contents[id])
+                let left = roostd.stateFiles().filter { $0.contains(id) }
+                #expect(left.contains { $0.contains("\(id).vmgs.removed-") }, "\(left)")
+                #expect(left.allSatisfy { $0.contains(".removed-") || $0.contains(".damaged-") }, "\(left)")
+            }
+        }
+
+        @Test func sizesAndInterfacesThatCannotBeAreNamed() async throws {
+            try await withRoostd("bounds") { roostd in
+                let client = roostd.client
+                for (name, bytes, bound) in [
+                    ("a.vhdx", UInt64(65) << 40, "64 TiB"), ("a.qcow2", UInt64(3) << 60, "TiB at most"),
+                ] {
+                    let job = try await client.createDisk(.init(path: name, sizeBytes: bytes), waitSeconds: 30)
+                    #expect(job.error?.code == .invalidArgument && job.error?.message.contains(bound) == true, "\(job)")
+                }
+                #expect(try await client.disks().isEmpty)
+                let missing = CreateSwitchRequest(name: "out", type: .external, interface: "nosuch0")
+                let refused = try await refusal { _ = try await client.createSwitch(missing) }
+                #expect(refused?.code == .notFound && refused?.message.contains("nosuch0") == true)
             }
         }
 

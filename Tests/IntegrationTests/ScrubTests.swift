@@ -46,6 +46,41 @@ extension Integration {
             }
         }
 
+        @Test func damagedVariablesComeBackBeforeTheNextStart() async throws {
+            try await withRoostd("kept-variables") { roostd in
+                let id = try await roostd.create("vm") { $0.generation = 2 }
+                let variables = "\(roostd.virtualMachines)/\(id).vmgs"
+                try await roostd.start("vm")
+                try await roostd.turnOff("vm")
+                let copy = "\(roostd.stateDirectory)/Configuration Copies/\(id).vmgs.copy"
+                // What QEMU has written is in the copy again.
+                try await eventually("the variables are at rest") { Files.read(copy)?[16] == 0 }
+                let good = try #require(Files.read(variables))
+                let stamp = "\(roostd.base)/stamp"
+                try await tool("cp", "-p", variables, stamp)
+                try garble(variables, block: 0)
+                // A bad block leaves the time of the last change as it was.
+                try await tool("touch", "-r", stamp, variables)
+                try await roostd.start("vm")
+                #expect(Files.exists("\(variables).damaged-1"))
+                try await roostd.turnOff("vm")
+                #expect(Files.read(variables)?.prefix(4096) == good.prefix(4096))
+
+                // Neither of the two can help the other.
+                try await eventually("the variables are at rest again") { Files.read(copy)?[16] == 0 }
+                try await tool("cp", "-p", variables, stamp)
+                try garble(variables, block: 0)
+                try await tool("touch", "-r", stamp, variables)
+                var bytes = try #require(Files.read(copy))
+                bytes[bytes.count - 1] ^= 1
+                try Files.write(bytes, copy)
+                let refused = try await roostd.client.startVirtualMachine("vm", waitSeconds: 30)
+                #expect(refused.error?.code == .corrupt, "\(refused)")
+                #expect(refused.error?.message.contains(copy) == true || refused.error?.cause?.contains(copy) == true)
+                #expect(try await roostd.state("vm") == .off)
+            }
+        }
+
         @Test func roostdLooksByItself() async throws {
             try await withRoostd("scrub-daily", arguments: ["--scrub-interval", "0.0003"]) { roostd in
                 let id = try await roostd.create("vm")

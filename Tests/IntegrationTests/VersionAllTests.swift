@@ -40,8 +40,10 @@ extension Integration {
                 let table = try await all(roostd, "--dry-run")
                 #expect(table.status == 0 && table.errors.isEmpty, "\(table)")
                 let rows = rows(table.text)
-                #expect(rows.map { $0.prefix(3) } == [["a", "5.0", "8.0"], ["b", "7.1", "8.0"], ["r", "5.0", "8.0"]])
-                #expect(rows.map { $0.dropFirst(3).joined(separator: " ") } == ["", "", "it is running: stop it first"])
+                let targets = [["a", "5.0", "8.0"], ["b", "7.1", "8.0"], ["r", "5.0", "8.0"]]
+                #expect(rows.map { Array($0.prefix(3)) } == targets)
+                let blockers = rows.map { $0.dropFirst(3).joined(separator: " ") }
+                #expect(blockers == ["", "", "it is running: stop it first"])
 
                 let planned = try await all(roostd, "--dry-run", "--output", "json")
                 #expect(planned.status == 0 && planned.errors.isEmpty, "\(planned)")

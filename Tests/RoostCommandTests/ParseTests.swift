@@ -21,6 +21,26 @@ func ending(_ words: String...) async -> Ending {
 }
 
 @Suite struct ParseTests {
+    @Test(arguments: [
+        ("vm frobnicate", "'roost vm frobnicate'", "update-version"),
+        ("vm creat web", "did you mean 'roost vm create'?", "create"),
+        ("--run-dir /tmp disks list", "did you mean 'roost disk'?", "switch"),
+        ("vm create web --memory -5", "--memory=-5", "cannot be negative"),
+    ])
+    func hintSaysWhatIsWrongWithTheCommandLine(line: String, first: String, second: String) async throws {
+        let words = line.split(separator: " ").map(String.init)
+        do {
+            _ = try await Roost.asyncParseAsRoot(words)
+            Issue.record("\(line) was understood")
+        } catch {
+            let ending = Roost.ending(after: error, arguments: words)
+            #expect(ending.code == APIError.Code.invalidArgument.exitCode)
+            #expect(ending.standardError.contains(first) && ending.standardError.contains(second), "\(ending)")
+            let json = Roost.ending(after: error, .json, arguments: words)
+            #expect(json.standardError.contains(first), "\(json)")
+        }
+    }
+
     @Test func runDirectoryIsUnderstoodAtAnyPlace() async throws {
         #expect(try await parse(VMList.self, "--run-dir", "/a", "vm", "list").global.runDirectory == "/a")
         #expect(try await parse(VMList.self, "vm", "--run-dir", "/a", "list").global.runDirectory == "/a")
