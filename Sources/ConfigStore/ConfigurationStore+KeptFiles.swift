@@ -5,51 +5,83 @@ import RoostPrimitives
     import Glibc
 #endif
 
+/// Whether a file's bytes can be what they should be, as far as anybody can tell without its copy.
+package typealias SoundnessCheck = @Sendable ([UInt8]) -> Bool
+
 /// Second copies of UEFI variables and seeds; one caller at a time per file.
 extension ConfigurationStore {
     /// Takes a file's present bytes into its second copy, durably; QEMU must not have it open.
     ///
-    /// A file that is missing has no copy afterwards.
-    package func keep(_ path: String) throws(StoreError) {
-        let copy = directory.copy(of: path)
-        try asStore { () throws(FileError) in
-            guard files.exists(path) else {
-                if files.exists(copy) { try files.removeDurably(copy) }
-                return
+    /// A file that cannot be read, or is not sound, does not take the place of a copy that is whole: the file is made anew
+    /// as it was when it was kept last, and reported. A file that is missing has no copy afterwards.
+    ///
+    /// - Throws: `StoreError` `.corrupt` when the copy cannot help.
+    package func keep(_ path: String, isSound: SoundnessCheck = { _ in true }) throws(StoreError) {
+        let copyPath = directory.copy(of: path)
+        guard files.exists(path) else {
+            return try asStore { () throws(FileError) in
+                if files.exists(copyPath) { try files.removeDurably(copyPath) }
             }
-            // What the copy says must be true of what is on the disk.
-            var file = try DurableFile(path, for: .writing, in: files)
-            try file.sync()
-            let bytes = try files.contents(of: path, limit: KeptCopy.largest)
-            try files.replace(copy, with: KeptCopy(of: bytes, changed: Self.changed(path)).encoded())
         }
+        let found = try asStore { () throws(FileError) in
+            try files.readableContents(of: path, limit: KeptCopy.largest)
+        }
+        var problems = Self.unreadable(found.unreadable)
+        if problems.isEmpty, !isSound(found.bytes) { problems.append("its contents make no sense") }
+        guard problems.isEmpty else {
+            problems.append("what a guest has changed since the file was last kept is lost")
+            return try restore(path, copy(of: path), problems)
+        }
+        try write(copyOf: found.bytes, path)
     }
 
     /// Compares a file that nobody uses with its second copy, and puts right what is damaged.
     ///
     /// A file that differs although nobody has changed it is damaged. One that another program has changed counts as it
-    /// is. So does a file whose copy was last told that QEMU uses it, or that has none. A file that is made anew belongs
-    /// to roostd's user.
+    /// is. So does a file whose copy was last told that QEMU uses it, or that has none, as far as it is sound. A file that
+    /// is made anew belongs to roostd's user.
     ///
     /// - Throws: `StoreError` `.corrupt` when both are damaged.
-    package func checkKept(_ path: String) throws(StoreError) {
-        let copyPath = directory.copy(of: path)
-        guard files.exists(copyPath) else { return try keep(path) }
-        let copy = (try? files.contents(of: copyPath, limit: 3 * KeptCopy.largest)).flatMap { KeptCopy($0) }
-        guard let copy else {
-            // Whatever it said, it can say again.
-            try keep(path)
-            return note(.copyRefreshed, path, ["the second copy is damaged"])
+    package func checkKept(_ path: String, isSound: SoundnessCheck = { _ in true }) throws(StoreError) {
+        guard files.exists(directory.copy(of: path)) else { return try keep(path, isSound: isSound) }
+        if let copy = copy(of: path) {
+            // In use: the guest has ended while no roostd ran.
+            guard copy.state == .atRest else { return try keep(path, isSound: isSound) }
+            return try compare(path, copy)
         }
-        // In use: the guest has ended while no roostd ran.
-        if copy.state == .atRest { try compare(path, copy) } else { try keep(path) }
+        // Whatever it said, it can say again.
+        try keep(path, isSound: isSound)
+        note(.copyRefreshed, path, ["the second copy is damaged"])
     }
 
     /// The same, with what was found.
-    package func scrubKept(_ path: String) throws(StoreError) -> [StorageReport] {
+    package func scrubKept(
+        _ path: String,
+        isSound: SoundnessCheck = { _ in true }
+    ) throws(StoreError) -> [StorageReport] {
         let (store, found) = noting()
-        try store.checkKept(path)
+        try store.checkKept(path, isSound: isSound)
         return found.reports
+    }
+
+    /// What can be read of a file's copy; nil when that is nothing.
+    private func copy(of path: String) -> KeptCopy? {
+        let read = try? files.readableContents(of: directory.copy(of: path), limit: 3 * KeptCopy.largest)
+        return read.flatMap { KeptCopy($0.bytes) }
+    }
+
+    private func write(copyOf bytes: [UInt8], _ path: String) throws(StoreError) {
+        try asStore { () throws(FileError) in
+            // What the copy says must be true of what is on the disk.
+            var file = try DurableFile(path, for: .writing, in: files)
+            try file.sync()
+            let copy = KeptCopy(of: bytes, changed: Self.changed(path))
+            try files.replace(directory.copy(of: path), with: copy.encoded())
+        }
+    }
+
+    private static func unreadable(_ ranges: [Range<Int>]) -> [String] {
+        ranges.map { "the device cannot read \($0.count) bytes at \(hexadecimal($0.lowerBound))" }
     }
 
     /// Notes that QEMU is about to change a file: its copy says nothing of it until the next ``keep(_:)``.
@@ -82,32 +114,34 @@ extension ConfigurationStore {
             throw StoreError(error)
         }
         let checksums = KeptCopy.checksums(of: found.bytes)
-        var problems = found.unreadable.map { range in
-            "the device cannot read \(range.count) bytes at \(hexadecimal(range.lowerBound))"
-        }
+        var problems = Self.unreadable(found.unreadable)
         let isChanged = Self.changed(path) != copy.changed
         if problems.isEmpty, checksums == copy.checksums, found.bytes.count == copy.size {
             // Touched at most. A copy whose contents are damaged is written anew while the file is known to be whole.
             if copy.contents == nil { note(.copyRefreshed, path, ["the second copy is damaged"]) }
-            if copy.contents == nil || isChanged { try keep(path) }
+            if copy.contents == nil || isChanged { try write(copyOf: found.bytes, path) }
             return
         }
-        if problems.isEmpty, isChanged {
-            try keep(path)
+        if isChanged {
+            guard problems.isEmpty else {
+                problems.append("what another program has changed since the file was last kept is lost")
+                return try restore(path, copy, problems)
+            }
+            try write(copyOf: found.bytes, path)
             return note(.changeAccepted, path, [])
         }
         for block in 0..<max(checksums.count, copy.checksums.count) where problems.count < 8 {
             guard checksums.at(block) != copy.checksums.at(block) else { continue }
             problems.append("the block at \(hexadecimal(block * KeptCopy.blockSize)) differs")
         }
-        return try restore(path, copy, problems)
+        try restore(path, copy, problems)
     }
 
-    private func restore(_ path: String, _ copy: KeptCopy, _ problems: [String]) throws(StoreError) {
-        guard let contents = copy.contents else {
+    private func restore(_ path: String, _ copy: KeptCopy?, _ problems: [String]) throws(StoreError) {
+        guard let contents = copy?.contents else {
             throw StoreError(
                 .corrupt,
-                "\(path) is damaged, and so is its second copy: put a backup in its place and delete "
+                "\(path) is damaged, and its second copy cannot help: put a backup in its place and delete "
                     + "\(directory.copy(of: path)); or delete both, and UEFI variables are made anew at the next start, "
                     + "without boot entries and keys that the guest has added",
                 cause: problems.joined(separator: "; ")
@@ -116,7 +150,7 @@ extension ConfigurationStore {
         var kept: String?
         if files.exists(path) { kept = try mirrored(path).keepAside() }
         try asStore { () throws(FileError) in try files.replace(path, with: contents) }
-        try keep(path)
+        try write(copyOf: contents, path)
         note(.restored(keptAs: kept), path, problems)
     }
 

@@ -20,6 +20,8 @@ extension Host {
             throw APIError(.invalidArgument, "the path \(directory) is not absolute, or has a control character")
         }
         return try await machine.whileOff("export") { configuration in
+            // What is exported is whole, or the export fails.
+            try await machine.checkKept(self.context.directory.guestState(configuration.id))
             let layout = try await self.layout(configuration, request)
             try await self.write(layout, configuration, reporter)
             for warning in layout.warnings { await reporter.warn(warning) }

@@ -9,6 +9,8 @@ import VMConfiguration
 struct ScrubOutcome: Sendable {
     /// How many machines' files were looked at; the host's own come on top.
     var machines = 0
+    /// How many of them have a guest whose UEFI variables nobody can check while it runs.
+    var running = 0
     /// What was wrong and has been put right, a sentence each.
     var mended: [String] = []
     /// What is wrong and stays so.
@@ -26,6 +28,7 @@ struct ScrubOutcome: Sendable {
 
     var sentence: String {
         "looked at every file of \(machines) virtual machines and of the host; "
+            + (running == 0 ? "" : "not at the UEFI variables of \(running) that run; ")
             + (mended.isEmpty ? "all are whole" : "put right: \(mended.count)")
     }
 }
@@ -74,7 +77,8 @@ extension Host {
             try Task.checkCancellation()
             let found = await machine.scrub()
             outcome.add(found.reports)
-            if let problem = found.problem { outcome.unmended.append(problem) }
+            outcome.unmended += found.problems
+            if found.isRunning { outcome.running += 1 }
             outcome.machines += 1
             await reporter.progress(Double(outcome.machines) / Double(all.count))
             if pause > .zero { try await Task.sleep(for: pause) }
@@ -94,43 +98,56 @@ extension Host {
         // A start has enough to read.
         let delay = min(interval, .seconds(600))
         while !Task.isCancelled {
-            let last = (try? FileAccess.read(mark)).flatMap { Int64(String(decoding: $0, as: UTF8.self)) } ?? 0
+            let bytes = try? await onDisk { try FileAccess.read(mark) }
+            let last = bytes.flatMap { Int64(String(decoding: $0, as: UTF8.self)) } ?? 0
             // A clock that was ahead once must not put it off until then.
             let since = Duration.seconds(max(0, secondsSinceEpoch() - last))
             guard (try? await Task.sleep(for: max(delay, interval - since))) != nil else { return }
-            if let job = try? await startScrub(pause: pause) {
-                let ended = try? await context.jobs.wait(job.id, seconds: 86400)
-                if ended?.state == .failed { context.log.error("\(ended?.error?.description ?? "a scrub failed")") }
-            }
-            // Not known durably: at worst the files are looked at once more.
-            try? FileAccess.write(Array(String(secondsSinceEpoch()).utf8), to: mark)
+            guard let job = try? await startScrub(pause: pause),
+                let ended = try? await context.jobs.wait(job.id, seconds: 86400), !Task.isCancelled
+            else { continue }
+            if ended.state == .failed { context.log.error("\(ended.error?.description ?? "a scrub failed")") }
+            // One that was cancelled has not looked at everything, and is begun again.
+            guard ended.state == .succeeded || ended.error?.code == .corrupt else { continue }
+            // At worst the files are looked at once more.
+            _ = try? await onDisk { try FileAccess.write(Array(String(secondsSinceEpoch()).utf8), to: mark) }
         }
     }
 }
 
 extension VirtualMachine {
     /// Looks at every byte of the configuration, the run record, the UEFI variables, the seed, and their second copies.
-    func scrub() async -> (reports: [StorageReport], problem: String?) {
+    func scrub() async -> (reports: [StorageReport], problems: [String], isRunning: Bool) {
         await fileGate.run {
-            guard !isRemoved else { return ([], nil) }
+            guard !isRemoved else { return ([], [], false) }
             let (store, user, id, path) = (host.store, host.user, id, path)
+            let (variables, seed) = (host.directory.guestState(id), host.directory.seed(id))
             // While QEMU has the UEFI variables nobody can say how they should be.
-            let directory = host.directory
-            let isFree = machine == nil && orphan == nil && launching == nil
-            let kept = (isFree ? [directory.guestState(id)] : []) + [directory.seed(id)]
-            do {
-                let reports = try await onDisk {
-                    var reports = try store.scrub(id: id, path: path) + store.scrubRunRecord(of: id)
-                    for file in kept {
-                        reports += try store.scrubKept(file)
-                        if fileExists(file) { try user.takeOwnership(of: file) }
-                    }
+            let isRunning = machine != nil || orphan != nil || launching != nil
+            var steps: [@Sendable () throws -> [StorageReport]] = [
+                { try store.scrub(id: id, path: path) }, { try store.scrubRunRecord(of: id) },
+            ]
+            for file in isRunning ? [seed] : [variables, seed] {
+                let isSound = soundness(of: file)
+                steps.append {
+                    let reports = try store.scrubKept(file, isSound: isSound)
+                    if fileExists(file) { try user.takeOwnership(of: file) }
                     return reports
                 }
-                return (reports, cycle.damage.map { "\(name) is broken: \($0)" })
-            } catch {
-                return ([], "\(name): \(APIError(translating: error).description)")
             }
+            var reports: [StorageReport] = []
+            var problems: [String] = []
+            // What is wrong with one file hides no other.
+            for (number, step) in steps.enumerated() {
+                do {
+                    reports += try await onDisk(step)
+                    guard number == 0, cycle.damage != nil else { continue }
+                    problems.append("\(name) was broken and its configuration is whole again: restart roostd to use it")
+                } catch {
+                    problems.append("\(name): \(APIError(translating: error).description)")
+                }
+            }
+            return (reports, problems, isRunning)
         }
     }
 }
@@ -139,6 +156,11 @@ extension SwitchBoard {
     /// Looks at every byte of the host's own file and its second copy.
     func scrub() async throws -> [StorageReport] {
         let store = store
-        return try await gate.run { try await onDisk { try store.scrubHostRecord() } }
+        return try await gate.run {
+            let reports = try await onDisk { try store.scrubHostRecord() }
+            // Another program's change counts here, too.
+            if !reports.isEmpty { record = try await onDisk { try store.hostRecord() } }
+            return reports
+        }
     }
 }

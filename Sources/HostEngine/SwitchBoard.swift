@@ -21,7 +21,7 @@ package actor SwitchBoard {
     )
 
     let store: ConfigurationStore
-    private var record: HostRecord
+    var record: HostRecord
     private let ip: Tool?
     /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
     let gate = SerialGate()

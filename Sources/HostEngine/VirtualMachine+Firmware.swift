@@ -20,8 +20,6 @@ extension VirtualMachine {
             try await checkKept(path)
             if !fileExists(path) { try await makeVariables(configuration, firmware, path: path) }
         }
-        let store = host.store
-        try await fileGate.run { try await onDisk { try store.beginUse(of: path) } }
         return path
     }
 
@@ -40,26 +38,43 @@ extension VirtualMachine {
         }
     }
 
+    /// Tells the copy of the variables that QEMU is about to change them.
+    func beginUse(ofVariables path: String) async throws {
+        let store = host.store
+        try await fileGate.run { try await onDisk { try store.beginUse(of: path) } }
+    }
+
     /// Compares a file that QEMU will use with its second copy, puts it right, and sees that it belongs to QEMU's user.
     func checkKept(_ path: String) async throws {
         let (user, store) = (host.user, host.store)
+        let isSound = soundness(of: path)
         try await fileGate.run {
             try await onDisk {
-                try store.checkKept(path)
+                try store.checkKept(path, isSound: isSound)
                 // One whose making was cut off may still be roostd's own, too.
                 if fileExists(path) { try user.takeOwnership(of: path) }
             }
         }
     }
 
+    /// How the bytes of one of the machine's files are looked at when its copy cannot tell.
+    func soundness(of path: String) -> SoundnessCheck {
+        guard path == host.directory.guestState(id) else { return { _ in true } }
+        return { (try? VariableStore(parsing: $0)) != nil }
+    }
+
     /// Takes the UEFI variables into their second copy, once QEMU has ended.
     func keepVariables() async {
-        let (store, path) = (host.store, host.directory.guestState(id))
+        let (store, user, path) = (host.store, host.user, host.directory.guestState(id))
+        let isSound = soundness(of: path)
         await fileGate.run {
             // QEMU has them again, or nobody will.
             guard machine == nil, launching == nil, !isRemoved, fileExists(path) else { return }
             do {
-                try await onDisk { try store.keep(path) }
+                try await onDisk {
+                    try store.keep(path, isSound: isSound)
+                    try user.takeOwnership(of: path)
+                }
             } catch {
                 host.log.error(
                     "cannot copy the UEFI variables",

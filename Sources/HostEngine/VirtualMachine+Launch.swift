@@ -29,6 +29,9 @@ extension VirtualMachine {
         starting.isStartPending = record.isStartPending
         try await writeDurably(starting)
 
+        // From here on QEMU may change them.
+        if let variables = preparation.variablesPath { try await beginUse(ofVariables: variables) }
+
         // Written while QEMU comes up, and durable before the guest runs.
         let recording = Mutex<Task<Void, any Error>?>(nil)
         do {

@@ -204,6 +204,7 @@ package actor VirtualMachine {
                 write(ended)
                 host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
+                await keepVariables()
             }
         }
     }

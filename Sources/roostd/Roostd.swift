@@ -48,7 +48,7 @@ struct Roostd: AsyncParsableCommand {
     @Flag(help: "Use software emulation without looking for KVM.")
     var emulate = false
 
-    @Option(help: "How often to check every byte of all configurations and their copies, in hours; 0 for never.")
+    @Option(help: "How often to check every byte of Roost's own files and their copies, in hours; 0 for never.")
     var scrubInterval = 24.0
 
     @Option(help: .hidden)

@@ -115,6 +115,29 @@ private final class KeptFixture {
         #expect(try kept.bytes() == written)
     }
 
+    @Test func whatMakesNoSenseDoesNotTakeThePlaceOfAWholeCopy() throws {
+        let kept = try KeptFixture()
+        let good = kept.good
+        let isSound: SoundnessCheck = { $0 == good }
+        for check in [kept.store.keep, kept.store.checkKept] {
+            try kept.store.beginUse(of: kept.path)
+            try kept.write(good.map { $0 ^ 7 }, to: kept.path, silently: false)
+            try check(kept.path, isSound)
+            let actions = kept.actions()
+            guard actions.count == 1, case .restored(_?) = actions[0] else {
+                Issue.record("\(actions)")
+                continue
+            }
+            #expect(try kept.bytes() == good)
+        }
+        // Where the copy says nothing any more, nobody can help.
+        try FileAccess.write([1, 2, 3], to: kept.copy)
+        try kept.write(good.map { $0 ^ 7 }, to: kept.path, silently: false)
+        let error = #expect(throws: StoreError.self) { try kept.store.checkKept(kept.path, isSound: isSound) }
+        #expect(error?.code == .corrupt)
+        #expect(try FileAccess.read(kept.copy) == [1, 2, 3])
+    }
+
     @Test func damageOfTheCopyIsMendedAndDamageOfBothIsAnError() throws {
         let kept = try KeptFixture()
         let copy = try FileAccess.read(kept.copy)
