@@ -1,0 +1,97 @@
+import HyperVStorage
+
+/// What was consistent when a checkpoint was taken, and what taking it cost the guest; measured, never assumed.
+package struct CheckpointReceipt: Hashable, Sendable {
+    /// In which state applications find the disks.
+    package enum Consistency: String, Hashable, Sendable, CaseIterable {
+        /// Applications had written out what they held: the guest was off, or its agent's hooks ran.
+        case application
+        /// All file systems that can be frozen were frozen.
+        case fileSystem
+        /// As after a power cut.
+        case crash
+    }
+
+    /// One of the guest's mounted file systems.
+    package struct FileSystem: Hashable, Sendable {
+        package var mountPoint: String
+        /// `ext4`, `vfat`.
+        package var type: String
+        /// Why it was not frozen; nil when it was.
+        package var skipped: String?
+
+        package init(mountPoint: String, type: String, skipped: String? = nil) {
+            self.mountPoint = mountPoint
+            self.type = type
+            self.skipped = skipped
+        }
+    }
+
+    /// Who ends a freeze when nobody else does.
+    package enum Lease: String, Hashable, Sendable, CaseIterable {
+        /// A timer in the guest.
+        case guestTimer
+        /// A process on the host, since the guest forbids the timer.
+        case watchdog
+    }
+
+    package var consistency = Consistency.crash
+    /// Why it is not better; nil when there is nothing to say.
+    package var reason: String?
+    package var fileSystems: [FileSystem] = []
+    package var lease: Lease?
+    /// From the request to freeze to the answer that all is thawed, in microseconds; nil when nothing was frozen.
+    package var freezeInMicroseconds: Int64?
+    /// How long QEMU took to branch the disks, in microseconds; nil when the guest was off.
+    package var transactionInMicroseconds: Int64?
+    /// The version of the guest agent; nil when it did not take part.
+    package var agentVersion: String?
+    /// Whether the UEFI variables are part of it.
+    package var hasVariables = false
+
+    /// The receipt of a checkpoint of which nothing is known.
+    package init() {}
+}
+
+extension CheckpointReceipt {
+    init(_ node: KeyNode) {
+        let text = { (name: String) in node[name]?.value.asString }
+        consistency = text("consistency").flatMap(Consistency.init(rawValue:)) ?? .crash
+        reason = text("reason")
+        fileSystems = (node["file_systems"]?.children ?? []).compactMap { row in
+            guard row.name == "file_system", let mountPoint = row["mount_point"]?.value.asString else { return nil }
+            return FileSystem(
+                mountPoint: mountPoint,
+                type: row["type"]?.value.asString ?? "",
+                skipped: row["skipped"]?.value.asString
+            )
+        }
+        lease = text("lease").flatMap(Lease.init(rawValue:))
+        freezeInMicroseconds = node["freeze"]?.value.asInteger
+        transactionInMicroseconds = node["transaction"]?.value.asInteger
+        agentVersion = text("agent_version")
+        hasVariables = node["variables"]?.value.asBool ?? false
+    }
+
+    var node: KeyNode {
+        var node = KeyNode("receipt")
+        let add = { (name: String, value: KeyValue?) in
+            if let value { node.children.append(KeyNode(name, value)) }
+        }
+        add("consistency", .string(consistency.rawValue))
+        add("reason", reason.map(KeyValue.string))
+        add("lease", lease.map { .string($0.rawValue) })
+        add("freeze", freezeInMicroseconds.map(KeyValue.int))
+        add("transaction", transactionInMicroseconds.map(KeyValue.int))
+        add("agent_version", agentVersion.map(KeyValue.string))
+        add("variables", .bool(hasVariables))
+        let rows = fileSystems.map { system in
+            var row = KeyNode("file_system", children: [KeyNode("mount_point", .string(system.mountPoint))])
+            row.children.append(KeyNode("type", .string(system.type)))
+            if let reason = system.skipped { row.children.append(KeyNode("skipped", .string(reason))) }
+            return row
+        }
+        if !rows.isEmpty { node.children.append(KeyNode("file_systems", children: rows)) }
+        return node
+    }
+}
