@@ -44,8 +44,8 @@ struct KeptCopy: Hashable, Sendable {
         }
     }
 
-    /// The header alone, for a change of the state.
-    func encodedHeader(table: UInt32, payload: (count: Int, checksum: UInt32)) -> [UInt8] {
+    /// The header of a copy with this table and these contents.
+    private func encodedHeader(table: UInt32, payload: (count: Int, checksum: UInt32)) -> [UInt8] {
         var writer = ByteWriter(capacity: Self.headerSize)
         writer.write(Self.signature)
         writer.write(UInt32(0))

@@ -131,18 +131,6 @@ extension KeyNode {
     /// Puts a node with its children below the one at a path, in the place of the first of its name.
     fileprivate mutating func replace(_ node: KeyNode, at path: String) {
         remove("\(path)/\(node.name)")
-        guard !node.children.isEmpty, var parent = descendant(path) else { return }
-        parent.children.append(node)
-        let components = path.split(separator: "/").map(String.init)
-        put(parent, at: components[...])
-    }
-
-    private mutating func put(_ node: KeyNode, at path: ArraySlice<String>) {
-        guard let name = path.first else {
-            self = node
-            return
-        }
-        guard let index = children.firstIndex(where: { $0.name == name }) else { return }
-        children[index].put(node, at: path.dropFirst())
+        if !node.children.isEmpty { update(at: path) { $0.children.append(node) } }
     }
 }
