@@ -33,7 +33,8 @@ let package = Package(
     ],
     targets: [
         // Base
-        target("RoostPrimitives"),
+        .target(name: "CRoostBytes"),
+        target("RoostPrimitives", ["CRoostBytes"]),
         // Formats: values without I/O
         target("HyperVStorage", ["RoostPrimitives"]),
         target("VMConfiguration", ["HyperVStorage", "RoostPrimitives"]),

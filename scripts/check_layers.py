@@ -17,7 +17,8 @@ import tempfile
 
 # From the bottom to the top: a target may import what is named here and nothing else of this package.
 TARGETS = {
-    "RoostPrimitives": [],
+    "CRoostBytes": [],
+    "RoostPrimitives": ["CRoostBytes"],
     "CRoostLinux": [],
     "DurableFiles": ["CRoostLinux"],
     "HyperVStorage": ["RoostPrimitives"],
@@ -43,7 +44,8 @@ TARGETS = {
 SYSTEM = ["Darwin", "Dispatch", "Glibc", "Musl", "Synchronization"]
 NIO = ["NIOCore", "NIOPosix"]
 OUTSIDE = {
-    "RoostPrimitives": [],
+    "CRoostBytes": [],
+    "RoostPrimitives": ["CRoostBytes"],
     "DurableFiles": SYSTEM,
     "HyperVStorage": [],
     "QMP": ["FoundationEssentials"],

@@ -16,7 +16,7 @@ enum CopyTree {
     /// Appends a key with everything below it.
     ///
     /// Each change of a machine writes all its keys, so this appends to the array itself.
-    static func encode(_ node: KeyNode, to bytes: inout [UInt8]) {
+    static func encode(_ node: borrowing KeyNode, to bytes: inout [UInt8]) {
         bytes.append(type(of: node.value))
         bytes.append(node.flags)
         write(text: node.name, to: &bytes)
@@ -31,7 +31,10 @@ enum CopyTree {
         case .bool(let value): bytes.append(value ? 1 : 0)
         case .node:
             write(count: node.children.count, to: &bytes)
-            for child in node.children { encode(child, to: &bytes) }
+            // In place: a loop over the array would copy, and count, each key.
+            node.children.withUnsafeBufferPointer { children in
+                for index in children.indices { encode(children[index], to: &bytes) }
+            }
         }
     }
 

@@ -21,6 +21,13 @@ extension MirroredFile {
         var actions: [StorageAction] = []
         /// Whether they begin by overwriting a log whose transaction may not be in its place yet.
         var overwritesLog = false
+        /// The checksums of the file's blocks before the steps.
+        var checksumsBefore: [UInt32] = []
+
+        /// Computes what the copy says of the file's blocks.
+        mutating func updateChecksums() {
+            next.knownChecksums = next.storage?.blockChecksums(since: checksumsBefore, actions)
+        }
     }
 
     /// Changes both to hold `tree`, whose generation is one more; durable in both when it returns.
@@ -29,10 +36,10 @@ extension MirroredFile {
     /// writing the old keys with a further generation, to new files.
     func commit(_ tree: KeyNode, to opened: inout Opened) throws(StoreError) {
         let keys = opened.content.tree
-        let prepared = try prepare(tree, &opened.content)
+        var prepared = try prepare(tree, &opened.content)
         do throws(FileError) {
             switch form {
-            case .storage: try apply(prepared, &opened)
+            case .storage: try apply(&prepared, &opened)
             case .xml: try applyText(prepared, &opened)
             }
         } catch {
@@ -62,28 +69,42 @@ extension MirroredFile {
             let hadLog = !storage.isSettled
             // The copy has the state before; it gets the new one before the log is written.
             let actions = try storage.commit(tree, keptElsewhere: true)
-            var next = PrimaryContent(storage)
-            next.knownChecksums = storage.blockChecksums(since: before.blockChecksums(), actions)
-            let overwrites = hadLog && actions.count { $0 == .sync } == 1
-            return Prepared(next: next, actions: actions, overwritesLog: overwrites)
+            return Prepared(
+                next: PrimaryContent(storage),
+                actions: actions,
+                overwritesLog: hadLog && actions.count { $0 == .sync } == 1,
+                checksumsBefore: before.blockChecksums()
+            )
         } catch {
             throw StoreError(.failed, "cannot change \(path)", cause: error.message)
         }
     }
 
-    private func apply(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {
+    private func apply(_ prepared: inout Prepared, _ opened: inout Opened) throws(FileError) {
         let actions = prepared.actions
         guard let last = actions.lastIndex(of: .sync) else { return }
         // What the log needs to stand on, and the log: at most one more sync between them.
         let split = actions[..<last].lastIndex(of: .sync).map { $0 + 1 } ?? 0
         var file = try DurableFile(path, for: .writing, in: files)
         try file.perform(actions[..<split])
-        try writeState(prepared.next, &opened) { (copy) throws(FileError) in
-            // A power cut may cost the file then: the copy must have both states whole.
-            if prepared.overwritesLog { try copy.sync() }
+        if prepared.overwritesLog {
+            prepared.updateChecksums()
+            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+                // A power cut may cost the file then: the copy must have both states whole.
+                try copy.sync()
+                try file.perform(actions[split..<last])
+                try file.sync()
+            }
+        } else {
             try file.perform(actions[split..<last])
-            if prepared.overwritesLog { return try file.sync() }
-            try DurableFile.sync(&file, &copy)
+            // The device is busy with the log while the state for the copy is put together.
+            file.startWriting()
+            prepared.updateChecksums()
+            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+                copy.startWriting()
+                try file.sync()
+                try copy.sync()
+            }
         }
         // The log is durable: these are only put where they belong, and synced before the log is written again.
         try file.perform(actions[(last + 1)...])
@@ -176,13 +197,5 @@ extension DurableFile {
             case .sync: try sync()
             }
         }
-    }
-
-    /// Syncs two files, which may be on one device: both begin before either is waited for.
-    static func sync(_ one: inout DurableFile, _ other: inout DurableFile) throws(FileError) {
-        one.startWriting()
-        other.startWriting()
-        try one.sync()
-        try other.sync()
     }
 }

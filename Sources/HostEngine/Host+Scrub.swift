@@ -159,7 +159,7 @@ extension SwitchBoard {
         return try await gate.run {
             let reports = try await onDisk { try store.scrubHostRecord() }
             // Another program's change counts here, too.
-            if !reports.isEmpty { record = try await onDisk { try store.hostRecord() } }
+            if !reports.isEmpty || problem != nil { try await read() }
             return reports
         }
     }

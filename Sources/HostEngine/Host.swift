@@ -214,6 +214,7 @@ package actor Host {
         if context.verdict.accelerator == .tcg {
             warnings.append("guests run in software emulation, which is slow: \(context.verdict.reason)")
         }
+        if let problem = context.switches.problem { warnings.append("the virtual switches are unknown: \(problem)") }
         return HostInfo(
             name: readSmallText("/proc/sys/kernel/hostname") ?? "localhost",
             roostVersion: roostVersion,

@@ -71,7 +71,8 @@ extension HostContext {
                 if isNew { publish(report, events, log) }
             }
         )
-        let record = try await onDisk { try store.hostRecord() }
+        let switches = try await SwitchBoard(store: store)
+        if let problem = switches.problem { log.error("the virtual switches are unknown: \(problem)") }
         guard let bootID = options.bootID ?? ProcessIdentity.currentBootID() else {
             throw APIError(.unsupported, "the host has no /proc/sys/kernel/random/boot_id")
         }
@@ -87,7 +88,7 @@ extension HostContext {
             events: events,
             jobs: JobCenter(events: events, file: directory.jobsFile),
             roster: Roster(),
-            switches: SwitchBoard(store: store, record: record),
+            switches: switches,
             group: group,
             log: log,
             bootID: bootID,

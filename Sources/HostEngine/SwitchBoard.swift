@@ -2,6 +2,7 @@ package import ConfigStore
 import QEMUDriver
 package import RoostAPI
 package import RoostPrimitives
+import Synchronization
 
 /// The virtual switches of the host.
 ///
@@ -26,10 +27,23 @@ package actor SwitchBoard {
     /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
     let gate = SerialGate()
 
-    /// The switches that a host's record holds, and the store that keeps it.
-    package init(store: ConfigurationStore, record: HostRecord) {
+    /// Why the host's record cannot be read; there is only `Default Switch` then, and no switch can be changed.
+    private nonisolated let damage: Mutex<StoreError?>
+
+    /// Reads the switches of a host's record from the store that keeps it.
+    ///
+    /// A record that is damaged in both places stops nobody: machines without its switches run all the same.
+    ///
+    /// - Throws: what the disk reports, other than damage.
+    package init(store: ConfigurationStore) async throws {
         self.store = store
-        self.record = record
+        do {
+            record = try await onDisk { try store.hostRecord() }
+            damage = Mutex(nil)
+        } catch let error as StoreError where error.code == .corrupt {
+            record = HostRecord()
+            damage = Mutex(error)
+        }
         ip = Tool.find("ip").map { Tool(path: $0, user: Tool.ownUser) }
     }
 
@@ -38,10 +52,28 @@ package actor SwitchBoard {
         [Self.defaultSwitch] + record.switches.map(info).sorted { $0.name < $1.name }
     }
 
+    /// Why the host's switches are unknown; nil when they are known.
+    package nonisolated var problem: StoreError? { damage.withLock { $0 } }
+
+    /// Looks again at a record that could not be read: somebody may have repaired it.
+    ///
+    /// - Throws: `StoreError` `.corrupt` when it still cannot be.
+    private func readAgain() async throws {
+        if problem != nil { try await read() }
+    }
+
+    /// Takes the record as the store has it now.
+    func read() async throws {
+        let store = store
+        record = try await onDisk { try store.hostRecord() }
+        damage.withLock { $0 = nil }
+    }
+
     /// A switch by name.
     ///
-    /// - Throws: `APIError` `.notFound`, with the names there are.
-    package func find(name: String) throws -> SwitchInfo {
+    /// - Throws: `APIError` `.notFound`, with the names there are; `StoreError` `.corrupt` when they are unknown.
+    package func find(name: String) async throws -> SwitchInfo {
+        if name != Self.defaultSwitch.name { try await readAgain() }
         let all = list()
         guard let found = all.first(where: { $0.name == name }) else {
             throw APIError(
@@ -58,6 +90,7 @@ package actor SwitchBoard {
     /// How a machine's QEMU reaches a switch.
     package func backend(for id: GUID, machine: String) async throws -> Backend {
         if id == Self.defaultSwitch.id { return .nat }
+        try await readAgain()
         guard let item = record.switches.first(where: { $0.id == id }) else {
             throw APIError(
                 .notFound,
@@ -84,6 +117,7 @@ package actor SwitchBoard {
     }
 
     private func createAlone(_ request: CreateSwitchRequest) async throws -> SwitchInfo {
+        try await readAgain()
         try validate(request)
         let id = GUID.random()
         let ownsBridge = request.bridge == nil
@@ -121,6 +155,7 @@ package actor SwitchBoard {
         guard name != Self.defaultSwitch.name else {
             throw APIError(.invalidArgument, "\"\(name)\" belongs to the host and cannot be removed")
         }
+        try await readAgain()
         guard let item = record.switches.first(where: { $0.name == name }) else {
             throw APIError(.notFound, "there is no virtual switch \"\(name)\"")
         }
@@ -136,13 +171,13 @@ package actor SwitchBoard {
         if item.ownsBridge { await deleteBridge(item) }
     }
 
-    /// Notes the host's current run.
+    /// Notes the host's current run; in a record that cannot be read, nothing.
     package func note(bootID: String) async throws {
         try await gate.run { try await self.noteAlone(bootID: bootID) }
     }
 
     private func noteAlone(bootID: String) async throws {
-        guard record.bootID != bootID else { return }
+        guard problem == nil, record.bootID != bootID else { return }
         var next = record
         next.bootID = bootID
         try await save(next)
@@ -154,7 +189,7 @@ package actor SwitchBoard {
         try? await gate.run { try await onDisk { try store.settleHostRecord() } }
     }
 
-    /// The host's run in which roostd worked last.
+    /// The host's run in which roostd worked last; empty when nobody knows, which is as if the host had started since.
     package var lastBootID: String { record.bootID }
 
     private func validate(_ request: CreateSwitchRequest) throws {

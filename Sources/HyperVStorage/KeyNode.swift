@@ -127,7 +127,29 @@ package struct KeyOrigin: Hashable, Sendable {
 extension KeyNode {
     /// The first child with a name.
     public subscript(_ name: String) -> KeyNode? {
-        children.first { $0.name.hasSameBytes(as: name) }
+        index(ofChild: name).map { children[$0] }
+    }
+
+    /// Calls `body` with each child of the first child with a name; none of them is copied.
+    package func forEachChild(of name: String, _ body: (KeyNode) -> Void) {
+        guard let index = index(ofChild: name) else { return }
+        children.withUnsafeBufferPointer { children in
+            children[index].children.withUnsafeBufferPointer { keys in for key in keys.indices { body(keys[key]) } }
+        }
+    }
+
+    /// The text of the first child with a name; empty when there is none, or when it is no text.
+    package func text(of name: String) -> String {
+        guard let index = index(ofChild: name), case .string(let text) = children[index].value else { return "" }
+        return text
+    }
+
+    /// The index of the first child with a name; looks at the names in place, without copying a key.
+    private func index(ofChild name: some StringProtocol) -> Int? {
+        children.withUnsafeBufferPointer { children in
+            for index in children.indices where children[index].name.hasSameBytes(as: name) { return index }
+            return nil
+        }
     }
 
     /// The first key at a path of names below this one, as in `["settings", "processors", "count"]`.
@@ -149,8 +171,8 @@ extension KeyNode {
             rest = rest[start...]
             let end = rest.firstIndex(of: slash) ?? rest.endIndex
             let name = Substring(rest[..<end])
-            guard let next = current.children.first(where: { $0.name.hasSameBytes(as: name) }) else { return nil }
-            current = next
+            guard let index = current.index(ofChild: name) else { return nil }
+            current = current.children[index]
             rest = rest[end...]
         }
         return current
@@ -173,7 +195,7 @@ extension KeyNode {
             self.value = value
             return
         }
-        if let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) {
+        if let index = index(ofChild: name) {
             children[index].set(path.dropFirst(), value)
         } else {
             var child = KeyNode(name)
@@ -183,7 +205,7 @@ extension KeyNode {
     }
 
     private mutating func remove(_ path: ArraySlice<String>) -> KeyNode? {
-        guard let name = path.first, let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) else {
+        guard let name = path.first, let index = index(ofChild: name) else {
             return nil
         }
         if path.count == 1 { return children.remove(at: index) }

@@ -9,8 +9,20 @@ extension KeyNode {
 extension VirtualMachineConfiguration {
     /// The instances of a class of devices, in the order of the manifest; a row without a GUID is not a device.
     func instances(of deviceClass: DeviceClass) -> [GUID] {
-        manifestRows.lazy.filter { deviceClass.isNamed(by: $0["device"]?.value.asString ?? "") }
-            .compactMap { GUID($0["instance"]?.value.asString ?? "") }
+        var found: [GUID] = []
+        forEachManifestRow { name, instance in
+            if deviceClass.isNamed(by: name), let id = GUID(instance) { found.append(id) }
+        }
+        return found
+    }
+
+    /// Calls `body` with the class and the instance of each row of the manifest, in order; both as text, empty when
+    /// missing.
+    func forEachManifestRow(_ body: (_ deviceClass: String, _ instance: String) -> Void) {
+        root.forEachChild(of: "manifest") { row in
+            guard row.name.utf8.starts(with: "vdev".utf8) else { return }
+            body(row.text(of: "device"), row.text(of: "instance"))
+        }
     }
 
     /// The instances of all devices of the manifest.

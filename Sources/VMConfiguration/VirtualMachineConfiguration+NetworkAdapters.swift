@@ -108,15 +108,13 @@ extension VirtualMachineConfiguration {
 
     /// The instances of network adapters, with whether the manifest calls them emulated.
     var ethernetInstances: [(id: GUID, isEmulated: Bool)] {
-        (root["manifest"]?.children ?? []).compactMap { row in
-            guard row.name.hasPrefix("vdev") else { return nil }
-            let deviceClass = row["device"]?.value.asString ?? ""
+        var found: [(id: GUID, isEmulated: Bool)] = []
+        forEachManifestRow { deviceClass, instance in
             let isEmulated = Self.emulatedEthernetClassPrefix.isPrefix(ofText: deviceClass)
-            guard isEmulated || DeviceClass.ethernet.isNamed(by: deviceClass),
-                let id = GUID(row["instance"]?.value.asString ?? "")
-            else { return nil }
-            return (id, isEmulated)
+            guard isEmulated || DeviceClass.ethernet.isNamed(by: deviceClass), let id = GUID(instance) else { return }
+            found.append((id, isEmulated))
         }
+        return found
     }
 
     /// The first group of the class of Hyper-V's emulated adapters; no more of it is documented.

@@ -84,6 +84,7 @@ package struct Thoroughness: Sendable {
             for bits in 0..<1 << count { cuts.append(PowerCut(arrives: (0..<count).map { bits >> $0 & 1 == 1 })) }
         } else {
             for number in 0..<samples { cuts.append(PowerCut(arrives: subset(count, number, &random))) }
+            cuts += wholeFiles(state.pending)
         }
         let sectors = state.pending.indices.filter { if case .bytes = state.pending[$0] { true } else { false } }
         guard !sectors.isEmpty else { return cuts }
@@ -95,6 +96,15 @@ package struct Thoroughness: Sendable {
             cuts.append(PowerCut(arrives: subset(count, number, &random), torn: (index, bytes)))
         }
         return cuts
+    }
+
+    /// All that is pending of one file alone, and of all others alone: a device may well store files one by one.
+    private func wholeFiles(_ pending: [SimulatedDisk.Pending]) -> [PowerCut] {
+        let files = Set(pending.compactMap(\.file))
+        guard files.count > 1 else { return [] }
+        return files.sorted().flatMap { file in
+            [true, false].map { mine in PowerCut(arrives: pending.map { ($0.file == file) == mine }) }
+        }
     }
 
     /// Few, some or most of the things; all but one; or one alone.

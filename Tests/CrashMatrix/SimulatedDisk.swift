@@ -272,13 +272,15 @@ extension SimulatedDisk.State {
 }
 
 extension SimulatedDisk.Pending {
-    func isOf(file: Int) -> Bool {
+    /// The file whose bytes or size are on their way; nil for names.
+    var file: Int? {
         switch self {
-        case .bytes(let own, _, _): own == file
-        case .size(let own, _): own == file
-        case .names: false
+        case .bytes(let file, _, _), .size(let file, _): file
+        case .names: nil
         }
     }
+
+    func isOf(file: Int) -> Bool { self.file == file }
 
     func isSize(_ size: Int, of file: Int) -> Bool {
         if case .size(file, size) = self { true } else { false }

@@ -157,24 +157,60 @@ import Testing
         ConfigurationStore(directory: StateDirectory(folder.path), supportedVersions: [])
     }
 
-    private func board(_ names: [String] = []) -> SwitchBoard {
+    private func board(_ names: [String] = []) async throws -> SwitchBoard {
+        let store = try preparedStore()
         var record = HostRecord()
         record.switches = names.map {
             .init(id: .random(), name: $0, type: "private", bridge: "roost-none", interface: "", ownsBridge: false)
         }
-        return SwitchBoard(store: store, record: record)
+        try store.save(record)
+        return try await SwitchBoard(store: store)
+    }
+
+    private func preparedStore() throws -> ConfigurationStore {
+        let store = store
+        try store.directory.prepare()
+        return store
+    }
+
+    @Test func damageOfTheRecordAndItsCopyCostsTheSwitchesAndNothingElse() async throws {
+        let before = try await board(["Lab"])
+        let (lab, directory) = (try await before.find(name: "Lab"), store.directory)
+        let places = [directory.hostFile, directory.copy(of: directory.hostFile)]
+        let sound = try places.map { try FileAccess.read($0) }
+        for place in places { try FileAccess.write(Array(repeating: 0x5A, count: 70_000), to: place) }
+
+        let board = try await SwitchBoard(store: try preparedStore())
+        #expect(board.problem?.description.contains("roost file repair") == true)
+        #expect(await board.list().map(\.name) == ["Default Switch"])
+        #expect(try await board.find(name: "Default Switch").id == SwitchBoard.defaultSwitch.id)
+        try await board.note(bootID: "another")
+        for attempt in [
+            { _ = try await board.find(name: "Lab") }, { _ = try await board.backend(for: lab.id, machine: "web") },
+            { _ = try await board.create(CreateSwitchRequest(name: "new", type: .private)) },
+            { try await board.remove(name: "Lab", usedBy: []) },
+        ] as [@Sendable () async throws -> Void] {
+            let error = await #expect(throws: StoreError.self) { try await attempt() }
+            #expect(error?.code == .corrupt)
+        }
+        #expect(try FileAccess.read(places[0]).first == 0x5A)
+
+        // What somebody repairs is used without a new start of roostd.
+        for (place, bytes) in zip(places, sound) { try FileAccess.write(bytes, to: place) }
+        #expect(try await board.find(name: "Lab").id == lab.id)
+        #expect(board.problem == nil)
     }
 
     @Test func defaultSwitchComesFirstAndBelongsToTheHost() async throws {
-        let board = board(["zoo", "Lab"])
+        let board = try await board(["zoo", "Lab"])
         #expect(await board.list().map(\.name) == ["Default Switch", "Lab", "zoo"])
         #expect(try await board.backend(for: SwitchBoard.defaultSwitch.id, machine: "web") == .nat)
         let error = await #expect(throws: APIError.self) { try await board.remove(name: "Default Switch", usedBy: []) }
         #expect(error?.code == .invalidArgument)
     }
 
-    @Test func unknownSwitchNamesThoseThereAre() async {
-        let board = board(["Lab"])
+    @Test func unknownSwitchNamesThoseThereAre() async throws {
+        let board = try await board(["Lab"])
         let error = await #expect(throws: APIError.self) { _ = try await board.find(name: "lab") }
         #expect(error?.message == "there is no virtual switch \"lab\": choose \"Default Switch\", \"Lab\"")
     }
@@ -193,22 +229,22 @@ import Testing
         (CreateSwitchRequest(name: "x", type: .external, interface: "name-of-17-bytes!"), .invalidArgument),
         (CreateSwitchRequest(name: "x", type: .external, bridge: "roost-none"), .notFound),
     ])
-    func requestThatCannotBeMetIsRefused(request: CreateSwitchRequest, code: APIError.Code) async {
-        let board = board(["Lab"])
+    func requestThatCannotBeMetIsRefused(request: CreateSwitchRequest, code: APIError.Code) async throws {
+        let board = try await board(["Lab"])
         let error = await #expect(throws: APIError.self) { _ = try await board.create(request) }
         #expect(error?.code == code)
         #expect(await board.list().count == 2)
     }
 
     @Test func switchInUseStaysAndNamesItsUsers() async throws {
-        let board = board(["Lab"])
+        let board = try await board(["Lab"])
         let error = await #expect(throws: APIError.self) { try await board.remove(name: "Lab", usedBy: ["db", "web"]) }
         #expect(error?.message.hasPrefix("the switch \"Lab\" is in use by db, web: ") == true)
     }
 
     @Test func changesAtOnceAreAllKept() async throws {
         let names = (0..<20).map { "switch \($0)" }
-        let board = board(names)
+        let board = try await board(names)
         try await withThrowingDiscardingTaskGroup { group in
             for name in names { group.addTask { try await board.remove(name: name, usedBy: []) } }
             group.addTask { try await board.note(bootID: "now") }
