@@ -215,6 +215,82 @@ extension Integration {
             }
         }
 
+        /// A boot entry as Hyper-V's firmware makes it: a device of its VMBus, a partition of a disk, a file.
+        private func bootEntry(partition: Int, id: GUID, start: UInt64, size: UInt64, file: String) -> [UInt8] {
+            var path: [UInt8] = [0x01, 0x04, 20, 0] + Array(repeating: 0xAB, count: 16)
+            var writer = ByteWriter(capacity: 42)
+            for byte in [0x04, 0x01, 42, 0] as [UInt8] { writer.write(byte) }
+            writer.write(UInt32(partition))
+            writer.write(start)
+            writer.write(size)
+            path += writer.bytes + id.littleEndianBytes + [2, 2]
+            let name = Array((file + "\0").utf16).flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+            path += [0x04, 0x04, UInt8(4 + name.count), 0] + name + [0x7F, 0xFF, 4, 0]
+            let title = Array("linux\0".utf16).flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+            return [1, 0, 0, 0, UInt8(path.count), 0] + title + path
+        }
+
+        @Test func bootEntryOfAnImportedMachineLeadsToItsLoader() async throws {
+            try await withRoostd("import-boot-entry") { roostd in
+                let folder = "\(roostd.base)/guest"
+                try Files.makeFolder(folder)
+                // The loader is where only the machine's own entry says.
+                let raw = "\(folder)/raw"
+                try await tool("qemu-img", "convert", "-O", "raw", Laboratory.guest, raw, seconds: 300)
+                let table = try await tool("sfdisk", "--json", raw)
+                let label = try JSONDecoder().decode(PartitionTable.self, from: Data(table.utf8)).partitiontable
+                let index = try #require(label.partitions.firstIndex { $0.name == "esp" })
+                let esp = label.partitions[index]
+                try await tool("mren", "-i", "\(raw)@@\(esp.start * 512)", "::/EFI/BOOT", "::/EFI/LINUX")
+
+                var shape = NewVirtualMachine(name: "elsewhere", version: .v5_0)
+                shape.memory.startup = 512
+                var configuration = try VirtualMachineConfiguration.new(shape)
+                configuration.firmware.secureBootEnabled = false
+                let disk = "\(folder)/disk.vhdx"
+                try await tool("qemu-img", "convert", "-O", "vhdx", raw, disk, seconds: 300)
+                try configuration.addDrive(
+                    Drive(location: DriveLocation(.scsi, 0, 0), kind: .hardDisk, path: #"C:\VMs\disk.vhdx"#)
+                )
+                let global = try #require(GUID("8BE4DF61-93CA-11D2-AA0D-00E098032B8C"))
+                let entry = bootEntry(
+                    partition: index + 1,
+                    id: try #require(GUID(esp.uuid)),
+                    start: esp.start,
+                    size: esp.size,
+                    file: "\\EFI\\LINUX\\BOOTX64.EFI"
+                )
+                try configuration.setUEFIVariables(
+                    [
+                        UEFIVariable(vendor: global, name: "Boot0004", attributes: 7, data: entry),
+                        UEFIVariable(vendor: global, name: "BootOrder", attributes: 7, data: [4, 0]),
+                    ],
+                    at: try #require(FileTime(unixSeconds: 1_700_000_000))
+                )
+                let file = "\(folder)/\(configuration.id.uppercased).xml"
+                try Files.write(Data(try ConfigurationXML.serialize(configuration.root)), file)
+                var request = ImportVirtualMachineRequest(path: file)
+                request.disksFolder = folder
+                let plan = try await roostd.client.importPlan(request)
+                #expect(plan.mapped.contains("UEFI variables: Boot0004, BootOrder"))
+                try await roostd.client.importVirtualMachine(request, waitSeconds: 300).succeeded()
+                _ = try await roostd.boot("elsewhere")
+                try await roostd.turnOff("elsewhere")
+            }
+        }
+
+        private struct PartitionTable: Decodable {
+            struct Label: Decodable { var partitions: [Partition] }
+            struct Partition: Decodable {
+                var start: UInt64
+                var size: UInt64
+                var uuid: String
+                var name: String
+            }
+
+            var partitiontable: Label
+        }
+
         @Test func exportIsImportedAgainAsTheSameMachine() async throws {
             try await withRoostd("export") { roostd in
                 let client = roostd.client

@@ -1,7 +1,8 @@
 import HyperVStorage
 import RoostPrimitives
 import Testing
-import VMConfiguration
+
+@testable import VMConfiguration
 
 /// The UEFI variables that a version 5.0 configuration holds.
 @Suite struct UEFIVariableTests {
@@ -142,5 +143,42 @@ import VMConfiguration
         #expect(code([]) == .invalidValue)
         machine = try makeConfiguration(.two, .v8_0)
         #expect(code([]) == .invalidValue)
+    }
+
+    // MARK: - Boot entries for another firmware
+
+    private static let bus: [UInt8] = [1, 4, 6, 0, 0xAA, 0xBB]
+    private static let partition: [UInt8] = [4, 1, 42, 0] + Array(repeating: 7, count: 38)
+    private static let file: [UInt8] = [4, 4, 8, 0, 0x41, 0, 0, 0]
+    private static let end: [UInt8] = [0x7F, 0xFF, 4, 0]
+
+    private func option(_ path: [UInt8]) -> [UInt8] {
+        [1, 0, 0, 0, UInt8(path.count), 0] + [0x61, 0, 0, 0] + path + [0xEE]
+    }
+
+    @Test func bootEntriesOfFilesBeginWithTheirPartition() {
+        let found = UEFIVariable.portableBootEntries([
+            variable("Boot0000", option(Self.bus + Self.end)),
+            variable("Boot000A", option(Self.bus + Self.partition + Self.file + Self.end)),
+            variable("BootOrder", [0, 0, 10, 0, 3, 0]),
+            // In no order: nobody would start it by itself.
+            variable("Boot0005", option(Self.partition + Self.file + Self.end)),
+        ])
+        #expect(
+            found == [
+                variable("Boot000A", option(Self.partition + Self.file + Self.end)), variable("BootOrder", [10, 0]),
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        [], [1, 0, 0, 0], [1, 0, 0, 0, 4, 0, 0x61], [1, 0, 0, 0, 90, 0, 0, 0] + partition + file,
+        [1, 0, 0, 0, 46, 0, 0, 0] + partition + end, [1, 0, 0, 0, 8, 0, 0, 0] + file,
+        [1, 0, 0, 0, 8, 0, 0, 0, 4, 1, 0, 0, 4, 4, 255, 255], [1, 0, 0, 0, 3, 0, 0, 0, 4, 1, 42],
+    ] as [[UInt8]])
+    func damagedOrForeignBootEntryIsLeftOut(data: [UInt8]) {
+        #expect(
+            UEFIVariable.portableBootEntries([variable("Boot0001", data), variable("BootOrder", [1, 0, 1])]).isEmpty
+        )
     }
 }

@@ -153,12 +153,12 @@ extension ImportPlan {
 
     private mutating func takeUEFIVariables() {
         let variables = configuration.uefiVariables
-        uefiVariables = variables.filter(\.hasMeaningHere)
+        uefiVariables = variables.filter(\.hasMeaningHere) + UEFIVariable.portableBootEntries(variables)
         let others = variables.count - uefiVariables.count
         if others > 0 {
             warnings.append(
-                "\(others) UEFI variables describe Hyper-V's own devices or keys and are not given to the firmware; it finds "
-                    + "its boot loaders anew"
+                "\(others) UEFI variables describe Hyper-V's own devices or keys and are not given to the firmware, which "
+                    + "makes entries for its devices itself"
             )
         }
     }
@@ -168,9 +168,8 @@ extension UEFIVariable {
     /// Whether the variable says something to a firmware with other devices: not the boot entries, consoles and keys of
     /// the UEFI specification's own namespaces, which this host makes itself, and nothing that needs a signature.
     fileprivate var hasMeaningHere: Bool {
-        let global = "8BE4DF61-93CA-11D2-AA0D-00E098032B8C"
-        let imageSecurity = "D719B2CB-3D3A-4596-A3BC-DAD00E67656F"
+        let imageSecurity = GUID("D719B2CB-3D3A-4596-A3BC-DAD00E67656F")
         // Outlasts a reset, and is not authenticated in any of the three ways.
-        return attributes & 0x01 != 0 && attributes & 0xB0 == 0 && ![global, imageSecurity].contains(vendor.uppercased)
+        return attributes & 0x01 != 0 && attributes & 0xB0 == 0 && vendor != Self.globalVendor && vendor != imageSecurity
     }
 }
