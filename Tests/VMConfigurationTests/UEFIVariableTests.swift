@@ -171,11 +171,13 @@ import Testing
         )
     }
 
-    @Test(arguments: [
-        [], [1, 0, 0, 0], [1, 0, 0, 0, 4, 0, 0x61], [1, 0, 0, 0, 90, 0, 0, 0] + partition + file,
-        [1, 0, 0, 0, 46, 0, 0, 0] + partition + end, [1, 0, 0, 0, 8, 0, 0, 0] + file,
-        [1, 0, 0, 0, 8, 0, 0, 0, 4, 1, 0, 0, 4, 4, 255, 255], [1, 0, 0, 0, 3, 0, 0, 0, 4, 1, 42],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [], [1, 0, 0, 0], [1, 0, 0, 0, 4, 0, 0x61], [1, 0, 0, 0, 90, 0, 0, 0] + partition + file,
+            [1, 0, 0, 0, 46, 0, 0, 0] + partition + end, [1, 0, 0, 0, 8, 0, 0, 0] + file,
+            [1, 0, 0, 0, 8, 0, 0, 0, 4, 1, 0, 0, 4, 4, 255, 255], [1, 0, 0, 0, 3, 0, 0, 0, 4, 1, 42],
+        ] as [[UInt8]]
+    )
     func damagedOrForeignBootEntryIsLeftOut(data: [UInt8]) {
         #expect(
             UEFIVariable.portableBootEntries([variable("Boot0001", data), variable("BootOrder", [1, 0, 1])]).isEmpty

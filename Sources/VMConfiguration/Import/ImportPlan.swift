@@ -170,6 +170,7 @@ extension UEFIVariable {
     fileprivate var hasMeaningHere: Bool {
         let imageSecurity = GUID("D719B2CB-3D3A-4596-A3BC-DAD00E67656F")
         // Outlasts a reset, and is not authenticated in any of the three ways.
-        return attributes & 0x01 != 0 && attributes & 0xB0 == 0 && vendor != Self.globalVendor && vendor != imageSecurity
+        return attributes & 0x01 != 0 && attributes & 0xB0 == 0 && vendor != Self.globalVendor
+            && vendor != imageSecurity
     }
 }

@@ -41,7 +41,9 @@ extension UEFIVariable {
     /// with a file is in it.
     private static func shortForm(_ option: [UInt8]) -> [UInt8]? {
         var reader = ByteReader(option)
-        guard let attributes = try? reader.read(UInt32.self), let size = try? reader.read(UInt16.self) else { return nil }
+        guard let attributes = try? reader.read(UInt32.self), let size = try? reader.read(UInt16.self) else {
+            return nil
+        }
         repeat {
             guard let unit = try? reader.read(UInt16.self) else { return nil }
             if unit == 0 { break }
