@@ -80,6 +80,28 @@ package struct ConfigurationStore: Sendable {
         }
     }
 
+    /// Reads a configuration as far as ``inspect(id:path:)`` does: without its devices.
+    func glance(id: GUID, path: String) throws(StoreError) -> VirtualMachineConfiguration {
+        let file = mirrored(path)
+        var tree = file.overview(leavingOut: UInt8(ascii: "_"))
+        if tree == nil { tree = try file.open(.listing).content.tree }
+        let configuration = try Self.understand(tree?["configuration"], of: path) { (root) throws(ConfigurationError) in
+            try VirtualMachineConfiguration(root: root)
+        }
+        try check(configuration.id, configuration.version, id: id, path)
+        return configuration
+    }
+
+    /// A store of another directory that is like this one.
+    func inDirectory(_ directory: StateDirectory) -> ConfigurationStore {
+        ConfigurationStore(
+            directory: directory,
+            supportedVersions: supportedVersions,
+            files: files,
+            report: report
+        )
+    }
+
     /// Reads a configuration, and checks every block of its file against the second copy.
     ///
     /// - Throws: `StoreError` `.corrupt` for a damaged file whose second copy cannot help or one that belongs to another

@@ -15,7 +15,8 @@ package import VMConfiguration
 ///                          <GUID>.seed.iso            cloud-init seed
 ///                          <GUID>.creating            what to undo when a creation was cut off
 /// <state>/Configuration Copies/<file>.copy            second copies of these two and of host.vmcx
-/// <state>/Snapshots/                                  checkpoints
+/// <state>/Snapshots/<GUID>.vmcx | <GUID>.xml          a checkpoint: a whole configuration with a record of its own
+/// <state>/Configuration Copies/Snapshots/             the second copies of these
 /// <state>/Virtual Hard Disks/<VM name>/               disks
 /// <state>/host.vmcx                                   switches, the host's last start
 /// <state>/cache/                                      what can be found out again
@@ -30,9 +31,19 @@ package struct StateDirectory: Sendable, Hashable {
     package init(_ root: String, copies: String? = nil) {
         self.root = root
         self.copies = copies ?? "\(root)/Configuration Copies"
+        virtualMachines = "\(root)/Virtual Machines"
     }
 
-    package var virtualMachines: String { "\(root)/Virtual Machines" }
+    /// The same with the configurations of checkpoints in the place of those of machines.
+    package var ofCheckpoints: StateDirectory {
+        var other = self
+        other.virtualMachines = snapshots
+        other.copies = "\(copies)/Snapshots"
+        return other
+    }
+
+    /// The folder of the configurations.
+    package private(set) var virtualMachines: String
     package var snapshots: String { "\(root)/Snapshots" }
     package var disks: String { "\(root)/Virtual Hard Disks" }
     package var cache: String { "\(root)/cache" }
@@ -71,7 +82,7 @@ package struct StateDirectory: Sendable, Hashable {
         for folder in [root, virtualMachines, snapshots, disks, cache] {
             try FileAccess.makeFolder(folder, mode: 0o711)
         }
-        try FileAccess.makeFolder(copies, mode: 0o700)
+        for folder in [copies, ofCheckpoints.copies] { try FileAccess.makeFolder(folder, mode: 0o700) }
     }
 
     /// Takes the folder for this process until the returned descriptor is closed.
