@@ -51,7 +51,10 @@ package struct DiskImages: Sendable {
             format: format,
             virtualSizeBytes: size,
             actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
-            backingFile: value["full-backing-filename"]?.stringValue ?? value["backing-filename"]?.stringValue,
+            backingFile: (value["full-backing-filename"] ?? value["backing-filename"])?.stringValue.map {
+                // The file may name it as one beside itself.
+                $0.replacing("/./", with: "/")
+            },
             dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue
         )
     }
@@ -91,12 +94,7 @@ package struct DiskImages: Sendable {
                 ["convert", "-p", "-t", "writeback", "-f", sourceFormat, "-O", format, "--", source, temporary],
                 deadline: .seconds(24 * 3600)
             ) { bytes in
-                // "    (12.34/100%)" and a carriage return, again and again.
-                let text = String(decoding: bytes, as: UTF8.self)
-                guard let open = text.lastIndex(of: "("), let slash = text[open...].firstIndex(of: "/"),
-                    let percent = Double(text[text.index(after: open)..<slash])
-                else { return }
-                onProgress(percent / 100)
+                if let fraction = Self.fraction(in: bytes) { onProgress(fraction) }
             }
             guard result.succeeded else { throw failure("cannot copy the disk \(source) to \(path)", result) }
         }
