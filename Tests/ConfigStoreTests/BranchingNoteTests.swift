@@ -1,0 +1,43 @@
+import Testing
+
+@testable import ConfigStore
+
+@Suite struct BranchingNoteTests {
+    private let folder = TemporaryFolder()
+    private let directory: StateDirectory
+
+    init() throws { directory = try makeDirectory(folder) }
+
+    private func file(_ name: String) -> String { "\(directory.disks)/\(name)" }
+
+    @Test func whatNobodyNeedsGoesAndTheRestStays() throws {
+        let paths = ["a.qcow2", "b c \u{E9}.qcow2", "never made.qcow2"].map(file)
+        let note = try BranchingNote(making: paths, in: directory)
+        for path in paths.dropLast() { try FileAccess.write([1], to: path) }
+        #expect(try BranchingNote.found(in: directory) == [note])
+        // As the next roostd does.
+        for found in try BranchingNote.found(in: directory) { try found.finish { $0 == paths[1] } }
+        #expect(!exists(paths[0]) && exists(paths[1]))
+        #expect(try BranchingNote.found(in: directory).isEmpty)
+        #expect(try FileAccess.names(in: directory.snapshots).isEmpty)
+    }
+
+    @Test func noteThatCannotBeKeptIsNotWritten() throws {
+        try FileAccess.write([1], to: file("taken"))
+        for (path, code) in [
+            (file("taken"), StoreError.Code.exists), ("relative", .failed), (file("two\nlines"), .failed),
+        ] {
+            let error = #expect(throws: StoreError.self) { _ = try BranchingNote(making: [path], in: directory) }
+            #expect(error?.code == code)
+        }
+        #expect(try BranchingNote.found(in: directory).isEmpty)
+    }
+
+    @Test func fileThatCannotBeDeletedKeepsTheNote() throws {
+        let path = file("a folder")
+        let note = try BranchingNote(making: [path], in: directory)
+        try FileAccess.makeFolder("\(path)/full", mode: 0o700)
+        #expect(throws: StoreError.self) { try note.finish { _ in false } }
+        #expect(try BranchingNote.found(in: directory) == [note])
+    }
+}
