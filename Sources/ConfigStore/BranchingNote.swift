@@ -53,7 +53,8 @@ package struct BranchingNote: Sendable, Hashable {
         files: any FileSystem = FileAccess.system
     ) throws(StoreError) -> [BranchingNote] {
         try asStore { () throws(FileError) in
-            try files.names(in: directory.snapshots).filter { $0.hasSuffix(ending) }.sorted().map { name throws(FileError) in
+            try files.names(in: directory.snapshots).filter { $0.hasSuffix(ending) }.sorted().map {
+                name throws(FileError) in
                 let path = "\(directory.snapshots)/\(name)"
                 let bytes = try files.contents(of: path, limit: 1 << 20)
                 let paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)

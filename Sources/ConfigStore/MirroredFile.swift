@@ -98,7 +98,11 @@ struct MirroredFile: Sendable {
     }
 
     /// Whether the copy's headers are those that belong to the file; nil when more has to be looked at.
+    ///
+    /// Without its log, which may have been damaged, a file can be between two states and still make sense. Values outside
+    /// the tables make sense whatever they are.
     private func glance(_ content: PrimaryContent) -> Opened? {
+        guard !content.logWasDiscarded, content.storage?.hasFileObjects != true else { return nil }
         guard files.exists(copyPath) else { return Opened(content: content) }
         return copyPosition(ofGeneration: content.generation).map { Opened(content: content, position: $0) }
     }

@@ -83,6 +83,9 @@ struct Layout {
         return nil
     }
 
+    /// Whether some values stand outside the tables.
+    var hasFileObjects: Bool { !fileObjects.isEmpty }
+
     /// The row of the file object that starts at an offset.
     func fileObject(at offset: UInt64) -> ObjectEntry? { fileObjects[offset] }
 

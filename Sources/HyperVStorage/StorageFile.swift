@@ -77,7 +77,7 @@ public struct StorageFile: Sendable {
     /// The keys of a file at rest, for whoever only looks; nil for a file that recovery has to put right first.
     ///
     /// Every checksum is verified as by ``init(parsing:)``. What is left out is checked all the same, and only not made
-    /// into keys.
+    /// into keys. Values outside the tables have no checksum: a file with one gives nil.
     ///
     /// - Parameter prefix: the first byte of the names, two levels below the root, that are left out with all below them.
     /// - Throws: as ``init(parsing:)``.
@@ -90,9 +90,13 @@ public struct StorageFile: Sendable {
             guard headers.defect == nil, case .clean = try LogState(view, headers.current) else { return nil }
             var diagnosis = Diagnosis(collects: false)
             let layout = try Layout(view, &diagnosis)
+            if layout.hasFileObjects { return nil }
             return try layout.tree(view, try Hierarchy(layout, &diagnosis), leavingOut: prefix, &diagnosis)
         }
     }
+
+    /// Whether some values stand outside the tables, where nothing in the file tells that they are damaged.
+    package var hasFileObjects: Bool { layout?.tables.hasFileObjects ?? true }
 
     /// Reads everything behind the headers and the replay log.
     static func keys(
