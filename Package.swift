@@ -153,7 +153,10 @@ let package = Package(
             ],
             exclude: ["Fixtures"]
         ),
-        tests("HostEngineTests", ["ConfigStore", "HostEngine", "QEMUDriver", "RoostAPI", "RoostPrimitives"]),
+        tests(
+            "HostEngineTests",
+            ["ConfigStore", "HostEngine", "QEMUDriver", "RoostAPI", "RoostPrimitives", "VMConfiguration"]
+        ),
         tests("RoostClientTests", ["RoostAPI", "RoostClient", "RoostPrimitives", "ScriptedRoostd"]),
         tests(
             "RoostCommandTests",

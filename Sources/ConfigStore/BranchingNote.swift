@@ -1,13 +1,17 @@
 package import DurableFiles
-import RoostPrimitives
+package import RoostPrimitives
 
-/// Names files that are about to be made for a change of disks, so that those that come to nothing can go.
+/// Names files that are about to be made for a machine's change of disks, so that those that come to nothing can go.
+///
+/// A machine has one at most: `Snapshots/<GUID of the machine>.branching`, a path in each line.
 ///
 /// Unlike a ``CreationJournal``, it does not say by itself whether the change has happened: a file stays when any
 /// configuration or checkpoint names it, or a file that stays stands on it.
 package struct BranchingNote: Sendable, Hashable {
+    /// The machine whose disks change.
+    package let machine: GUID
     /// The files, by their absolute paths.
-    package var paths: [String]
+    package let paths: [String]
     private let path: String
     private let files: any FileSystem
 
@@ -20,47 +24,53 @@ package struct BranchingNote: Sendable, Hashable {
         hasher.combine(paths)
     }
 
-    /// Writes the note, durably; none of the files exists yet.
+    /// Writes the note, durably; none of the files to be made exists yet.
     ///
-    /// - Throws: `StoreError` `.exists` when one does, `.failed` for a path that a note cannot hold.
+    /// - Parameter dropped: files that are there and that may not be needed any more behind the change.
+    /// - Throws: `StoreError` `.exists` when one to be made does, or a note of the machine; `.failed` for a path that a note cannot
+    ///   hold.
     package init(
-        making paths: [String],
+        _ machine: GUID,
+        making made: [String],
+        dropping dropped: [String] = [],
         in directory: StateDirectory,
         files: any FileSystem = FileAccess.system
     ) throws(StoreError) {
-        self.paths = paths
+        self.machine = machine
         self.files = files
-        path = "\(directory.snapshots)/\(GUID.random().uppercased)\(Self.ending)"
-        for made in paths {
-            guard made.hasPrefix("/"), !made.utf8.contains(10) else {
-                throw StoreError(.failed, "the path \(made.debugDescription) is not absolute, or holds a line break")
-            }
-            guard !files.exists(made) else { throw StoreError(.exists, "\(made) exists already") }
+        paths = made + dropped
+        path = "\(directory.snapshots)/\(machine.uppercased)\(Self.ending)"
+        for path in paths where !path.hasPrefix("/") || path.utf8.contains(10) {
+            throw StoreError(.failed, "the path \(path.debugDescription) is not absolute, or holds a line break")
         }
+        for path in made where files.exists(path) { throw StoreError(.exists, "\(path) exists already") }
         let text = Array(paths.joined(separator: "\n").utf8)
-        try asStore { [path] () throws(FileError) in try files.replace(path, with: text) }
+        try asStore { [path] () throws(FileError) in try files.replace(path, with: text, replacing: false) }
     }
 
-    private init(path: String, paths: [String], files: any FileSystem) {
-        (self.path, self.paths, self.files) = (path, paths, files)
+    /// Reads the note of a machine; nil when it has none.
+    package init?(
+        of machine: GUID,
+        in directory: StateDirectory,
+        files: any FileSystem = FileAccess.system
+    ) throws(StoreError) {
+        self.machine = machine
+        self.files = files
+        path = "\(directory.snapshots)/\(machine.uppercased)\(Self.ending)"
+        guard files.exists(path) else { return nil }
+        let bytes = try asStore { [path] () throws(FileError) in try files.contents(of: path, limit: 1 << 20) }
+        paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
     private static let ending = ".branching"
 
-    /// The notes that an earlier roostd has left.
-    package static func found(
+    /// The machines that an earlier roostd has left notes of.
+    package static func machines(
         in directory: StateDirectory,
         files: any FileSystem = FileAccess.system
-    ) throws(StoreError) -> [BranchingNote] {
-        try asStore { () throws(FileError) in
-            try files.names(in: directory.snapshots).filter { $0.hasSuffix(ending) }.sorted().map {
-                name throws(FileError) in
-                let path = "\(directory.snapshots)/\(name)"
-                let bytes = try files.contents(of: path, limit: 1 << 20)
-                let paths = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
-                return BranchingNote(path: path, paths: paths, files: files)
-            }
-        }
+    ) throws(StoreError) -> [GUID] {
+        let names = try asStore { () throws(FileError) in try files.names(in: directory.snapshots) }
+        return names.filter { $0.hasSuffix(ending) }.compactMap { GUID($0.dropLast(ending.count)) }.sorted()
     }
 
     /// Deletes the files that nobody needs, then the note.

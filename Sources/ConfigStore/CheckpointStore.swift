@@ -26,9 +26,12 @@ package enum FoundCheckpoint: Sendable {
 package struct CheckpointStore: Sendable {
     /// The store of the files, for looking after them.
     package let configurations: ConfigurationStore
+    /// The store of the machines that they are checkpoints of.
+    package let machines: ConfigurationStore
 
     /// The checkpoints beside a store of machines.
     package init(beside machines: ConfigurationStore) {
+        self.machines = machines
         configurations = machines.inDirectory(machines.directory.ofCheckpoints)
     }
 

@@ -62,8 +62,8 @@ package struct ConfigurationStore: Sendable {
 
     /// Reads one file for the list of machines; never throws, so that one bad file hides no other.
     ///
-    /// All checksums of the file are verified; values that stand outside its tables, and the second copy, only by
-    /// ``load(id:path:)`` and ``scrub(id:path:)``.
+    /// All checksums of the file are verified, and a file with values outside its tables is compared with its second copy;
+    /// unused blocks and the copy's contents only by ``load(id:path:)`` and ``scrub(id:path:)``.
     package func inspect(id: GUID, path: String) -> StoredMachine {
         do throws(StoreError) {
             let file = mirrored(path)

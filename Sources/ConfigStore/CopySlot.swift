@@ -175,6 +175,9 @@ extension CopyContent {
         return bytes
     }
 
+    /// The size of the payload for some keys and a file of so many blocks.
+    static func payloadSize(of tree: KeyNode, blocks: Int) -> Int { 16 + 4 * blocks + CopyTree.encodedSize(of: tree) }
+
     /// Reads a payload whose checksum is right; nil when it is not one.
     init?(_ header: CopySlotHeader, payload: ArraySlice<UInt8>) {
         var reader = ByteReader(payload)

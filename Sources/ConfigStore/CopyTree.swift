@@ -38,6 +38,28 @@ enum CopyTree {
         }
     }
 
+    /// How many bytes ``encode(_:to:)`` appends.
+    static func encodedSize(of node: borrowing KeyNode) -> Int {
+        let value =
+            switch node.value {
+            case .int, .uint, .double: 8
+            case .string(let text): size(of: text.utf8.count) + text.utf8.count
+            case .array(let contents): size(of: contents.count) + contents.count
+            case .bool: 1
+            case .node:
+                size(of: node.children.count)
+                    + node.children.withUnsafeBufferPointer { children in
+                        var sum = 0
+                        for index in children.indices { sum += encodedSize(of: children[index]) }
+                        return sum
+                    }
+            }
+        return 2 + size(of: node.name.utf8.count) + node.name.utf8.count + value
+    }
+
+    /// How many bytes a count takes.
+    private static func size(of count: Int) -> Int { max(1, (Int.bitWidth - count.leadingZeroBitCount + 6) / 7) }
+
     private static func type(of value: KeyValue) -> UInt8 {
         switch value {
         case .int: 3

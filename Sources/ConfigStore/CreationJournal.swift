@@ -56,7 +56,11 @@ package struct CreationJournal: Sendable {
         in directory: StateDirectory,
         files: any FileSystem = FileAccess.system
     ) throws(StoreError) -> [GUID] {
-        for folder in [directory.virtualMachines, directory.copies, directory.root] {
+        let folders = [
+            directory.virtualMachines, directory.copies, directory.root, directory.snapshots,
+            directory.ofCheckpoints.copies,
+        ]
+        for folder in folders where files.isFolder(folder) {
             try asStore { () throws(FileError) in try files.removeLeftovers(in: folder) }
         }
         var undone: [GUID] = []

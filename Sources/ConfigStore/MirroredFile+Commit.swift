@@ -67,7 +67,7 @@ extension MirroredFile {
         before.storage = nil
         do throws(StorageError) {
             let hadLog = !storage.isSettled
-            // The copy has the state before; it gets the new one before the log is written.
+            // The copy has the state before; it gets the new one before a log is overwritten.
             let actions = try storage.commit(tree, keptElsewhere: true)
             return Prepared(
                 next: PrimaryContent(storage),
@@ -95,7 +95,7 @@ extension MirroredFile {
                 try file.perform(actions[split..<last])
                 try file.sync()
             }
-        } else {
+        } else if fitsSlot(prepared.next, opened.position) {
             try file.perform(actions[split..<last])
             // The device is busy with the log while the state for the copy is put together.
             file.startWriting()
@@ -105,9 +105,24 @@ extension MirroredFile {
                 try file.sync()
                 try copy.sync()
             }
+        } else {
+            // Making a new copy can fail for want of space: nothing may be in the log by then.
+            prepared.updateChecksums()
+            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+                try file.perform(actions[split..<last])
+                try file.sync()
+                try copy.sync()
+            }
         }
         // The log is durable: these are only put where they belong, and synced before the log is written again.
         try file.perform(actions[(last + 1)...])
+    }
+
+    /// Whether a state fits into the slot of the copy that it is to be written to.
+    private func fitsSlot(_ next: PrimaryContent, _ position: CopyPosition?) -> Bool {
+        let blocks = (next.byteCount + StorageFile.blockSize - 1) / StorageFile.blockSize
+        let size = CopySlotHeader.size + CopyContent.payloadSize(of: next.tree, blocks: blocks)
+        return position.map { size <= $0.slotSize } ?? false
     }
 
     private func applyText(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {

@@ -99,6 +99,8 @@ extension Host {
         let source = folder.source.configuration
         let id = mode == .copy ? choices.newID : source.id
         choices.name = request.name
+        // An adapter is not unplugged for a switch that nobody can read of now.
+        try await context.switches.readAgain()
         facts.switches = await context.switches.list().map { .init(id: $0.id, name: $0.name) }
         // The disks of a broken machine are unknown; QEMU's lock protects a disk only while a machine runs.
         facts.pathsInUse = await disksInUse(besides: id)

@@ -18,6 +18,8 @@ extension Host {
 
     /// All switches with the machines on them.
     package func switchList() async -> [SwitchInfo] {
+        // What stays unknown is said by the host's warnings.
+        _ = try? await context.switches.readAgain()
         var users: [String: Set<String>] = [:]
         for adapter in await networkAdapters(withAddresses: false) {
             if let name = adapter.switchName { users[name, default: []].insert(adapter.virtualMachine) }

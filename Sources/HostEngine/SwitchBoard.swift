@@ -27,6 +27,8 @@ package actor SwitchBoard {
     /// One change at a time: each awaits the disk or `ip` between looking at the record and replacing it.
     let gate = SerialGate()
 
+    /// The host's current run, once it has been noted.
+    private var noted: String?
     /// Why the host's record cannot be read; there is only `Default Switch` then, and no switch can be changed.
     private nonisolated let damage: Mutex<StoreError?>
 
@@ -43,6 +45,9 @@ package actor SwitchBoard {
         } catch let error as StoreError where error.code == .corrupt {
             record = HostRecord()
             damage = Mutex(error)
+            let path = Self.bootFile(store)
+            let known = try? await onDisk { try FileAccess.read(path, limit: 128) }
+            record.bootID = known.map { String(decoding: $0, as: UTF8.self) } ?? ""
         }
         ip = Tool.find("ip").map { Tool(path: $0, user: Tool.ownUser) }
     }
@@ -57,17 +62,32 @@ package actor SwitchBoard {
 
     /// Looks again at a record that could not be read: somebody may have repaired it.
     ///
+    /// Not to be called by an operation that has passed the gate.
+    ///
     /// - Throws: `StoreError` `.corrupt` when it still cannot be.
-    private func readAgain() async throws {
+    package func readAgain() async throws {
+        guard problem != nil else { return }
+        try await gate.run { try await self.readDamaged() }
+    }
+
+    private func readDamaged() async throws {
         if problem != nil { try await read() }
     }
 
     /// Takes the record as the store has it now.
     func read() async throws {
         let store = store
-        record = try await onDisk { try store.hostRecord() }
+        var found = try await onDisk { try store.hostRecord() }
+        if let noted, found.bootID != noted {
+            found.bootID = noted
+            try await save(found)
+        }
+        record = found
         damage.withLock { $0 = nil }
     }
+
+    /// Where the host's current run is noted while the record cannot be written.
+    private static func bootFile(_ store: ConfigurationStore) -> String { "\(store.directory.cache)/boot-id" }
 
     /// A switch by name.
     ///
@@ -117,7 +137,7 @@ package actor SwitchBoard {
     }
 
     private func createAlone(_ request: CreateSwitchRequest) async throws -> SwitchInfo {
-        try await readAgain()
+        try await readDamaged()
         try validate(request)
         let id = GUID.random()
         let ownsBridge = request.bridge == nil
@@ -155,7 +175,7 @@ package actor SwitchBoard {
         guard name != Self.defaultSwitch.name else {
             throw APIError(.invalidArgument, "\"\(name)\" belongs to the host and cannot be removed")
         }
-        try await readAgain()
+        try await readDamaged()
         guard let item = record.switches.first(where: { $0.name == name }) else {
             throw APIError(.notFound, "there is no virtual switch \"\(name)\"")
         }
@@ -171,13 +191,19 @@ package actor SwitchBoard {
         if item.ownsBridge { await deleteBridge(item) }
     }
 
-    /// Notes the host's current run; in a record that cannot be read, nothing.
+    /// Notes the host's current run; beside a record that cannot be read, in a file of its own.
     package func note(bootID: String) async throws {
         try await gate.run { try await self.noteAlone(bootID: bootID) }
     }
 
     private func noteAlone(bootID: String) async throws {
-        guard problem == nil, record.bootID != bootID else { return }
+        noted = bootID
+        guard record.bootID != bootID else { return }
+        if problem != nil {
+            record.bootID = bootID
+            let path = Self.bootFile(store)
+            return try await onDisk { try FileAccess.write(Array(bootID.utf8), to: path) }
+        }
         var next = record
         next.bootID = bootID
         try await save(next)
@@ -189,7 +215,7 @@ package actor SwitchBoard {
         try? await gate.run { try await onDisk { try store.settleHostRecord() } }
     }
 
-    /// The host's run in which roostd worked last; empty when nobody knows, which is as if the host had started since.
+    /// The host's run in which roostd worked last; empty when nobody knows, as if the host had started since.
     package var lastBootID: String { record.bootID }
 
     private func validate(_ request: CreateSwitchRequest) throws {

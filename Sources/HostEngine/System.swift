@@ -25,3 +25,11 @@ struct FileStamp: Hashable, Sendable {
         (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
     }
 }
+
+/// A file's size in bytes, and when it was last changed, in nanoseconds since 1970; nil when it cannot be inspected.
+func fileStatus(_ path: String) -> (size: UInt64, changed: Int64)? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    let changed = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    return (UInt64(clamping: status.st_size), changed)
+}

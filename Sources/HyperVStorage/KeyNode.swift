@@ -107,6 +107,16 @@ public struct KeyNode: Hashable, Sendable {
     }
 }
 
+extension KeyNode {
+    /// The same keys, which stand in no file: for those of one file that are to be stored in another.
+    package func withoutOrigins() -> KeyNode {
+        var copy = self
+        copy.origin = nil
+        copy.children = children.map { $0.withoutOrigins() }
+        return copy
+    }
+}
+
 /// Identifies the stored entry that a ``KeyNode`` was read from, so that a rewrite changes only what changed.
 package struct KeyOrigin: Hashable, Sendable {
     /// The key table's index, from 1.

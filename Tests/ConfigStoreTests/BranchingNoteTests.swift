@@ -1,3 +1,4 @@
+import RoostPrimitives
 import Testing
 
 @testable import ConfigStore
@@ -5,6 +6,7 @@ import Testing
 @Suite struct BranchingNoteTests {
     private let folder = TemporaryFolder()
     private let directory: StateDirectory
+    private let machine = GUID.random()
 
     init() throws { directory = try makeDirectory(folder) }
 
@@ -12,13 +14,15 @@ import Testing
 
     @Test func whatNobodyNeedsGoesAndTheRestStays() throws {
         let paths = ["a.qcow2", "b c \u{E9}.qcow2", "never made.qcow2"].map(file)
-        let note = try BranchingNote(making: paths, in: directory)
+        let note = try BranchingNote(machine, making: paths, in: directory)
         for path in paths.dropLast() { try FileAccess.write([1], to: path) }
-        #expect(try BranchingNote.found(in: directory) == [note])
+        #expect(try BranchingNote(of: machine, in: directory) == note)
         // As the next roostd does.
-        for found in try BranchingNote.found(in: directory) { try found.finish { $0 == paths[1] } }
+        #expect(try BranchingNote.machines(in: directory) == [machine])
+        #expect(throws: StoreError.self) { try BranchingNote(machine, making: [file("x")], in: directory) }
+        try #require(try BranchingNote(of: machine, in: directory)).finish { $0 == paths[1] }
         #expect(!exists(paths[0]) && exists(paths[1]))
-        #expect(try BranchingNote.found(in: directory).isEmpty)
+        #expect(try BranchingNote.machines(in: directory).isEmpty)
         #expect(try FileAccess.names(in: directory.snapshots).isEmpty)
     }
 
@@ -27,17 +31,19 @@ import Testing
         for (path, code) in [
             (file("taken"), StoreError.Code.exists), ("relative", .failed), (file("two\nlines"), .failed),
         ] {
-            let error = #expect(throws: StoreError.self) { _ = try BranchingNote(making: [path], in: directory) }
+            let error = #expect(throws: StoreError.self) {
+                _ = try BranchingNote(machine, making: [path], in: directory)
+            }
             #expect(error?.code == code)
         }
-        #expect(try BranchingNote.found(in: directory).isEmpty)
+        #expect(try BranchingNote.machines(in: directory).isEmpty)
     }
 
     @Test func fileThatCannotBeDeletedKeepsTheNote() throws {
         let path = file("a folder")
-        let note = try BranchingNote(making: [path], in: directory)
+        let note = try BranchingNote(machine, making: [path], in: directory)
         try FileAccess.makeFolder("\(path)/full", mode: 0o700)
         #expect(throws: StoreError.self) { try note.finish { _ in false } }
-        #expect(try BranchingNote.found(in: directory) == [note])
+        #expect(try BranchingNote(of: machine, in: directory) == note)
     }
 }

@@ -362,6 +362,39 @@ final class StoredFixture: Sendable {
         #expect(machine.actions().isEmpty)
     }
 
+    /// What is refused for want of space has not happened, whatever was to be written where.
+    @Test func changeThatAFullDiskRefusesIsNotThereLater() throws {
+        let machine = try StoredFixture()
+        try machine.change("one")
+        let full = ConfigurationStore(directory: machine.directory, supportedVersions: [.v8_0], files: FullDisk())
+        let update = { (notes: String) in
+            _ = try full.update(id: machine.id, path: machine.path) { $0.notes = notes }
+        }
+        try update("two")
+        // The copy's slots have no room for this, and there is none for another copy.
+        for count in [9000, 20_000] {
+            #expect(throws: StoreError.self) { try update(String(repeating: "y", count: count)) }
+        }
+        #expect(try machine.notes() == "two")
+        try machine.change("three")
+        #expect(try machine.notes() == "three")
+    }
+
+    @Test func sizeOfTheKeysInACopyIsKnownBeforehand() throws {
+        let machine = try StoredFixture()
+        var tree = KeyNode("", children: [machine.configuration.root])
+        let texts = ["", "é", String(repeating: "x", count: 127), String(repeating: "x", count: 128)]
+        for text in texts + [String(repeating: "x", count: 20_000)] {
+            tree.children.append(KeyNode("text" + text.prefix(200), .string(text)))
+            tree.children.append(KeyNode("bytes", .array(Array(text.utf8))))
+        }
+        tree.children.append(KeyNode("double", .double(bitPattern: 5)))
+        tree.children.append(KeyNode("many", children: (0..<200).map { KeyNode("\($0)", .bool($0 % 2 == 0)) }))
+        var bytes: [UInt8] = []
+        CopyTree.encode(tree, to: &bytes)
+        #expect(CopyTree.encodedSize(of: tree) == bytes.count)
+    }
+
     @Test func machineWhoseCopyCannotBeWrittenIsReadAndNotChanged() throws {
         let machine = try StoredFixture()
         try machine.change("one")

@@ -184,7 +184,10 @@ import Testing
         #expect(board.problem?.description.contains("roost file repair") == true)
         #expect(await board.list().map(\.name) == ["Default Switch"])
         #expect(try await board.find(name: "Default Switch").id == SwitchBoard.defaultSwitch.id)
-        try await board.note(bootID: "another")
+        #expect(await board.lastBootID == "")
+        try await board.note(bootID: "this run")
+        // The next roostd of the same run is no start of the host.
+        #expect(await (try SwitchBoard(store: try preparedStore())).lastBootID == "this run")
         for attempt in [
             { _ = try await board.find(name: "Lab") }, { _ = try await board.backend(for: lab.id, machine: "web") },
             { _ = try await board.create(CreateSwitchRequest(name: "new", type: .private)) },
@@ -199,6 +202,7 @@ import Testing
         for (place, bytes) in zip(places, sound) { try FileAccess.write(bytes, to: place) }
         #expect(try await board.find(name: "Lab").id == lab.id)
         #expect(board.problem == nil)
+        #expect(try store.hostRecord().bootID == "this run" && store.hostRecord().switches.map(\.name) == ["Lab"])
     }
 
     @Test func defaultSwitchComesFirstAndBelongsToTheHost() async throws {

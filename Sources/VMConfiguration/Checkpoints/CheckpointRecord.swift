@@ -38,6 +38,8 @@ package struct CheckpointRecord: Hashable, Sendable {
     package var kind: Kind
     /// When it was taken, in seconds since 1970.
     package var created: Int64
+    /// Whether it is still being made: it counts only once the virtual machine's configuration names it.
+    package var isArmed = false
     package var disks: [Disk] = []
     package var receipt: CheckpointReceipt
 
@@ -80,6 +82,13 @@ extension VirtualMachineConfiguration {
         set { root.assign(text: newValue?.uppercased, at: Self.currentCheckpointPath) }
     }
 
+    /// The checkpoint whose UEFI variables the virtual machine is about to take; nil when it has those it is to have.
+    package var variablesToTake: GUID? {
+        get { root.descendant(Self.variablesToTakePath)?.value.asString.flatMap { GUID($0) } }
+        set { root.assign(text: newValue?.uppercased, at: Self.variablesToTakePath) }
+    }
+
+    private static let variablesToTakePath = "roost/variables_to_take"
     private static let checkpointPath = "roost/checkpoint"
     private static let currentCheckpointPath = "roost/current_checkpoint"
 }
@@ -96,6 +105,7 @@ extension CheckpointRecord {
         self.kind = kind
         parent = node["parent"]?.value.asString.flatMap { GUID($0) }
         created = node["created"]?.value.asInteger ?? 0
+        isArmed = node["armed"]?.value.asBool ?? false
         disks = (node["disks"]?.children ?? []).compactMap { row in
             guard row.name == "disk", let path = row["pathname"]?.value.asString,
                 let size = row["size"]?.value.asInteger.flatMap(UInt64.init(exactly:)),
@@ -112,6 +122,7 @@ extension CheckpointRecord {
         root.assign(.string(name), at: "\(path)/name")
         root.assign(.string(kind.rawValue), at: "\(path)/kind")
         root.assign(.int(created), at: "\(path)/created")
+        root.assign(.bool(isArmed), at: "\(path)/armed")
         let rows = disks.map { disk in
             KeyNode(
                 "disk",

@@ -169,8 +169,9 @@ extension UEFIVariable {
     /// the UEFI specification's own namespaces, which this host makes itself, and nothing that needs a signature.
     fileprivate var hasMeaningHere: Bool {
         let imageSecurity = GUID("D719B2CB-3D3A-4596-A3BC-DAD00E67656F")
-        // Outlasts a reset, and is not authenticated in any of the three ways.
-        return attributes & 0x01 != 0 && attributes & 0xB0 == 0 && vendor != Self.globalVendor
-            && vendor != imageSecurity
+        return canBeGiven && vendor != Self.globalVendor && vendor != imageSecurity
     }
+
+    /// Whether the variable outlasts a reset, and is not authenticated in any of the three ways.
+    var canBeGiven: Bool { attributes & 0x01 != 0 && attributes & 0xB0 == 0 }
 }

@@ -10,7 +10,7 @@ extension UEFIVariable {
     /// the specification's short form (UEFI 2.10, section 3.1.2), for which a firmware searches all disks. Entries for
     /// anything else are left out: a firmware makes its own for each device.
     static func portableBootEntries(_ variables: [UEFIVariable]) -> [UEFIVariable] {
-        let global = variables.filter { $0.vendor == globalVendor }
+        let global = variables.filter { $0.vendor == globalVendor && $0.canBeGiven }
         var entries: [UInt16: UEFIVariable] = [:]
         for variable in global {
             guard let number = bootNumber(variable.name), let data = shortForm(variable.data) else { continue }

@@ -1,0 +1,46 @@
+import ConfigStore
+import RoostPrimitives
+import Synchronization
+import VMConfiguration
+
+/// The checkpoints of all machines, as their files told when they were last read or written.
+///
+/// Each belongs to one machine, whose owner alone changes it.
+final class CheckpointShelf: Sendable {
+    let store: CheckpointStore
+    private let found = Mutex<[GUID: StoredCheckpoint]>([:])
+    private let broken = Mutex<[GUID: StoreError]>([:])
+
+    init(_ store: CheckpointStore) { self.store = store }
+
+    /// Reads all checkpoints; blocks on the disk.
+    func read() throws {
+        for checkpoint in try store.list() {
+            switch checkpoint {
+            case .readable(let stored): put(stored)
+            case .broken(let id, _, let reason): broken.withLock { $0[id] = reason }
+            }
+        }
+    }
+
+    /// The checkpoints that cannot be used, with the reasons.
+    var damaged: [GUID: StoreError] { broken.withLock { $0 } }
+
+    /// The checkpoints of a machine that count, the oldest first.
+    func checkpoints(of machine: GUID) -> [StoredCheckpoint] { all(of: machine).filter { !$0.record.isArmed } }
+
+    /// The checkpoints of a machine whose making was cut off.
+    func armed(of machine: GUID) -> [StoredCheckpoint] { all(of: machine).filter(\.record.isArmed) }
+
+    private func all(of machine: GUID) -> [StoredCheckpoint] {
+        found.withLock { $0.values.filter { $0.record.machine == machine } }
+            .sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }
+    }
+
+    /// The files that the checkpoints of a machine rely on.
+    func disks(of machine: GUID) -> Set<String> { Set(all(of: machine).flatMap { $0.record.disks.map(\.path) }) }
+
+    func put(_ checkpoint: StoredCheckpoint) { found.withLock { $0[checkpoint.id] = checkpoint } }
+
+    func take(_ id: GUID) { found.withLock { _ = $0.removeValue(forKey: id) } }
+}
