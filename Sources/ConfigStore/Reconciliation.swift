@@ -117,11 +117,15 @@ enum Reconciliation: Sendable {
     private static func damaged(_ path: String, _ problems: [String], _ generation: UInt64?, _ copy: CopyFile) -> Self {
         func broken(_ reason: String) -> Self {
             .conflict(
-                StoreError(.corrupt, "cannot read \(path)", cause: (problems + [reason]).joined(separator: "; "))
+                StoreError(
+                    .corrupt,
+                    "cannot read \(path): roost file repair --dry-run says what can be saved",
+                    cause: (problems + ["its second copy: \(reason)"]).joined(separator: "; ")
+                )
             )
         }
         switch copy {
-        case .missing: return broken("there is no second copy")
+        case .missing: return broken("there is none")
         case .unreadable(let reason): return broken(reason)
         case .present(let found):
             guard let newest = found.newest?.content else {
@@ -129,13 +133,13 @@ enum Reconciliation: Sendable {
             }
             guard found.isComplete else {
                 return broken(
-                    "the second copy has generation \(newest.generation) and may have had a newer one: "
+                    "it has generation \(newest.generation) and may have had a newer one: "
                         + found.problems.joined(separator: "; ")
                 )
             }
             if let generation, generation > newest.generation {
                 return broken(
-                    "the second copy has generation \(newest.generation), which is older than the file's \(generation)"
+                    "it has generation \(newest.generation), which is older than the file's \(generation)"
                 )
             }
             return .restore(newest, problems: problems)
@@ -149,7 +153,8 @@ enum Reconciliation: Sendable {
                 StoreError(
                     .notFound,
                     "\(path) is missing, and its second copy has generation \(newest.generation): "
-                        + "roost file repair makes it anew, roost vm remove deletes the copy"
+                        + "stop roostd and let roost file repair make it anew, or remove the machine, which keeps the copy under "
+                        + "another name"
                 )
             )
         }

@@ -144,6 +144,7 @@ extension VirtualMachine {
                     guard number == 0, cycle.damage != nil else { continue }
                     problems.append("\(name) was broken and its configuration is whole again: restart roostd to use it")
                 } catch {
+                    if number == 0 { noteDamage(error) }
                     problems.append("\(name): \(APIError(translating: error).description)")
                 }
             }

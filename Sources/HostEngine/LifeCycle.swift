@@ -81,7 +81,7 @@ package struct LifeCycle: Sendable {
     package var name: String
     /// Why the machine's configuration cannot be used: it is shown as broken and starts no more, while a guest that an
     /// earlier roostd started can still be followed and ended.
-    package let damage: String?
+    package private(set) var damage: String?
     /// The commands that wait for the state they asked for.
     private var waiting: [(id: CommandID, command: Command)] = []
     /// Whether QEMU is being ended on purpose, so that its end is no crash.
@@ -100,6 +100,9 @@ package struct LifeCycle: Sendable {
         self.name = name
         self.damage = damage
     }
+
+    /// Notes that the configuration cannot be used any more; it stays so until roostd reads it anew.
+    package mutating func note(damage reason: String) { damage = damage ?? reason }
 
     /// The state as users see it.
     package var shownState: VirtualMachineState { damage == nil ? state : .broken }

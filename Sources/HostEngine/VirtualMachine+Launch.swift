@@ -70,12 +70,33 @@ extension VirtualMachine {
         }
     }
 
-    /// Reads the configuration.
+    /// Reads the configuration; one that cannot be used makes the machine a broken one.
     func load() async throws -> VirtualMachineConfiguration {
         try await fileGate.run {
             let (store, id, path) = (host.store, id, path)
-            return try await onDisk { try store.load(id: id, path: path) }
+            do {
+                return try await onDisk { try store.load(id: id, path: path) }
+            } catch {
+                noteDamage(error)
+                throw error
+            }
         }
+    }
+
+    /// Lets the machine be listed as broken, as it would be after a start of roostd, when an error says that it is.
+    func noteDamage(_ error: any Error) {
+        guard let error = error as? StoreError, error.code == .corrupt || error.code == .notFound else { return }
+        guard !isRemoved, cycle.damage == nil else { return }
+        cycle.note(damage: error.description)
+        host.log.error("a virtual machine is broken", metadata: ["reason": "\(error)"])
+        updateRoster()
+        host.events.publish(
+            "vm.state",
+            virtualMachine: id,
+            subject: name,
+            state: cycle.shownState,
+            message: "\(name) is \(cycle.shownState.rawValue)" + (cycle.shownReason.map { ": \($0)" } ?? "")
+        )
     }
 
     private func spawnQEMU(

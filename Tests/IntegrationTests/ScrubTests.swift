@@ -43,6 +43,12 @@ extension Integration {
                 #expect(shown.status == APIError.Code.corrupt.exitCode, "\(shown)")
                 #expect(shown.errors.contains("two"), "\(shown)")
                 #expect(try await client.virtualMachine("one").summary.name == "one")
+                // It is broken at once, as it would be after a start of roostd, and can be removed as that.
+                let list = try await client.virtualMachines()
+                #expect(list.map(\.state) == [.off, .broken], "\(list)")
+                #expect(list.last?.reason?.contains("roost file repair") == true)
+                try await client.removeVirtualMachine("two", waitSeconds: 30).succeeded()
+                #expect(try await client.virtualMachines().map(\.name) == ["one"])
             }
         }
 

@@ -37,6 +37,7 @@ import VMConfiguration
         let noise = try fixture.write(String(repeating: "noise", count: 2000).utf8, "noise.vmcx")
         let newer = try fixture.write("roost-keys 2\n".utf8, "newer.txt")
         let slip = try fixture.write("roost-keys 1\na\n  b int x\n".utf8, "slip.txt")
+        let variables = try fixture.write([UInt8](repeating: 0, count: 5000), "web.vmgs")
         let unfit = try fixture.write("roost-keys 1\na uint 1\n".utf8, "unfit.txt")
         let cases: [([String], Int32, String)] = [
             (["show", "\(fixture.folder)/missing"], 3, "missing"),
@@ -49,13 +50,18 @@ import VMConfiguration
             (["export", fixture.path, "/dev/null", "--force"], 2, "regular file"),
             (["diff", fixture.path, noise], 7, "noise"), (["repair", noise, "--yes"], 7, "nothing can be saved"),
             (["repair", fixture.path, "--copy", "\(fixture.folder)/no.copy", "--dry-run"], 3, "no.copy"),
+            (["repair", fixture.path, "--copy", noise, "--yes"], 2, "no second copy"),
+            (["verify", variables], 5, "host scrub"), (["repair", variables, "--dry-run"], 5, "host scrub"),
+            (["repair", slip, "--dry-run"], 2, "text"),
         ]
+        let before = try fixture.everything()
         for (arguments, code, words) in cases {
             let result = try roost(["file"] + arguments)
             #expect(result.status == code, "\(arguments): \(result)")
             #expect(result.errors.contains(words) && result.errors.hasPrefix("roost: "), "\(arguments): \(result)")
         }
         #expect(!FileManager.default.fileExists(atPath: "\(fixture.folder)/a.vmcx"))
+        #expect(try fixture.everything() == before)
     }
 
     @Test func severalFilesAreCheckedWhateverOneOfThemIs() throws {

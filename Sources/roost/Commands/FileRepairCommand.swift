@@ -52,6 +52,13 @@ struct FileRepairCommand: ParsableCommand {
         if copy != nil, let copyPath, !FileAccess.system.exists(copyPath) {
             throw APIError(.notFound, "there is no second copy \(copyPath)")
         }
+        if let copy { try KeyFile.requireCopy(StoredFile(copy).path) }
+        if let bytes = try? FileAccess.readable(stored.path), try KeyFile.form(of: bytes, stored.path) == .text {
+            throw APIError(
+                .invalidArgument,
+                "\(stored.path) is a text form, in which an editor puts right what is wrong"
+            )
+        }
         // Before looking: what is planned must still be so when it is done.
         if !dryRun { try stored.claim() }
         let plan: FileRepair

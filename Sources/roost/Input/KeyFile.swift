@@ -74,7 +74,27 @@ struct KeyFile {
                 "\(path) is the second copy of a file: name that file, and this one with --copy where there is that option"
             )
         }
+        if bytes.starts(with: "RoostKpt".utf8) || path.hasSuffix(".vmgs") || path.hasSuffix(".iso") {
+            throw APIError(
+                .unsupported,
+                "\(path) holds no keys but UEFI variables or a seed, which roostd keeps and checks itself: see roost host scrub"
+            )
+        }
         return FileExamination.isXML(bytes, path: path) ? .xml : .storage
+    }
+
+    /// Refuses a file that is no second copy, so that it is never written as one.
+    static func requireCopy(_ path: String) throws(APIError) {
+        let bytes: [UInt8]
+        do throws(StoreError) { bytes = try FileAccess.readable(path) } catch { throw APIError(error) }
+        // Either half may be damaged, or both in part; a file without a trace of one is another file.
+        let halves = [bytes[...], bytes.dropFirst(bytes.count / 2)]
+        guard halves.contains(where: { $0.starts(with: "RoostCpy".utf8) }) else {
+            throw APIError(
+                .invalidArgument,
+                "\(path) is no second copy: its name ends in .copy or .kept, and it lies in the folder Configuration Copies"
+            )
+        }
     }
 
     private static func bytes(_ path: String, salvage: Bool) throws(APIError) -> [UInt8] {
