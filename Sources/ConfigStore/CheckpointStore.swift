@@ -21,8 +21,9 @@ package enum FoundCheckpoint: Sendable {
 /// Reads and writes the checkpoints of a state directory.
 ///
 /// A checkpoint is a whole configuration, with what ``CheckpointRecord`` says on top, in a file of its own: it is
-/// stored, copied, checked and repaired as every other configuration is. The rules of ``ConfigurationStore`` hold: every
-/// function blocks on the disk, writes are durable in both places when they return, one caller at a time per checkpoint.
+/// stored, copied and, when it is read, checked and repaired as every other configuration is. The rules of
+/// ``ConfigurationStore`` hold: every function blocks on the disk, writes are durable in both places when they return,
+/// one caller at a time per checkpoint.
 package struct CheckpointStore: Sendable {
     /// The store of the files, for looking after them.
     package let configurations: ConfigurationStore

@@ -89,14 +89,7 @@ extension VirtualMachine {
         guard !isRemoved, cycle.damage == nil else { return }
         cycle.note(damage: error.description)
         host.log.error("a virtual machine is broken", metadata: ["reason": "\(error)"])
-        updateRoster()
-        host.events.publish(
-            "vm.state",
-            virtualMachine: id,
-            subject: name,
-            state: cycle.shownState,
-            message: "\(name) is \(cycle.shownState.rawValue)" + (cycle.shownReason.map { ": \($0)" } ?? "")
-        )
+        publish()
     }
 
     private func spawnQEMU(

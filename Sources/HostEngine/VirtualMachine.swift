@@ -142,7 +142,8 @@ package actor VirtualMachine {
         }
     }
 
-    private func publish() {
+    /// Shows the state in the list, and tells of it.
+    func publish() {
         updateRoster()
         if cycle.state == .off && record.phase == .crashed { acknowledgeCrash() }
         host.events.publish(
