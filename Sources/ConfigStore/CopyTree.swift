@@ -16,11 +16,16 @@ enum CopyTree {
     /// Appends a key with everything below it.
     ///
     /// Each change of a machine writes all its keys, so this appends to the array itself.
-    static func encode(_ node: borrowing KeyNode, to bytes: inout [UInt8]) {
-        bytes.append(type(of: node.value))
-        bytes.append(node.flags)
-        write(text: node.name, to: &bytes)
-        switch node.value {
+    static func encode(_ node: KeyNode, to bytes: inout [UInt8]) {
+        withUnsafePointer(to: node) { encode($0, to: &bytes) }
+    }
+
+    /// By address: handing a key of an array on would copy it, and count each of its parts.
+    private static func encode(_ node: UnsafePointer<KeyNode>, to bytes: inout [UInt8]) {
+        bytes.append(type(of: node.pointee.value))
+        bytes.append(node.pointee.flags)
+        write(text: node.pointee.name, to: &bytes)
+        switch node.pointee.value {
         case .int(let value): write(UInt64(bitPattern: value), to: &bytes)
         case .uint(let value): write(value, to: &bytes)
         case .double(let bitPattern): write(bitPattern, to: &bytes)
@@ -30,31 +35,35 @@ enum CopyTree {
             bytes += contents
         case .bool(let value): bytes.append(value ? 1 : 0)
         case .node:
-            write(count: node.children.count, to: &bytes)
-            // In place: a loop over the array would copy, and count, each key.
-            node.children.withUnsafeBufferPointer { children in
-                for index in children.indices { encode(children[index], to: &bytes) }
+            write(count: node.pointee.children.count, to: &bytes)
+            node.pointee.children.withUnsafeBufferPointer { children in
+                guard let first = children.baseAddress else { return }
+                for index in children.indices { encode(first + index, to: &bytes) }
             }
         }
     }
 
     /// How many bytes ``encode(_:to:)`` appends.
-    static func encodedSize(of node: borrowing KeyNode) -> Int {
+    static func encodedSize(of node: KeyNode) -> Int { withUnsafePointer(to: node) { encodedSize(of: $0) } }
+
+    private static func encodedSize(of node: UnsafePointer<KeyNode>) -> Int {
         let value =
-            switch node.value {
+            switch node.pointee.value {
             case .int, .uint, .double: 8
             case .string(let text): size(of: text.utf8.count) + text.utf8.count
             case .array(let contents): size(of: contents.count) + contents.count
             case .bool: 1
             case .node:
-                size(of: node.children.count)
-                    + node.children.withUnsafeBufferPointer { children in
+                size(of: node.pointee.children.count)
+                    + node.pointee.children.withUnsafeBufferPointer { children in
+                        guard let first = children.baseAddress else { return 0 }
                         var sum = 0
-                        for index in children.indices { sum += encodedSize(of: children[index]) }
+                        for index in children.indices { sum += encodedSize(of: first + index) }
                         return sum
                     }
             }
-        return 2 + size(of: node.name.utf8.count) + node.name.utf8.count + value
+        let name = node.pointee.name.utf8.count
+        return 2 + size(of: name) + name + value
     }
 
     /// How many bytes a count takes.

@@ -31,10 +31,11 @@ package struct KernelFileSystem: FileSystem {
     package func close(_ file: FileNumber) { Glibc.close(file.rawValue) }
 
     package func size(of file: FileNumber, path: String) throws(FileError) -> Int {
-        var status = stat()
-        guard fstat(file.rawValue, &status) == 0 else { throw FileError("cannot inspect \(path)", number: errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(.unusable, "\(path) is not a regular file") }
-        return Int(status.st_size)
+        var size: UInt64 = 0
+        let result = roost_file_size(file.rawValue, &size)
+        guard result != -EINVAL else { throw FileError(.unusable, "\(path) is not a regular file") }
+        guard result == 0 else { throw FileError("cannot inspect \(path)", number: -result) }
+        return Int(clamping: size)
     }
 
     package func read(

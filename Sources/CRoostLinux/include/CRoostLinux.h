@@ -65,4 +65,10 @@ int roost_rename_new(const char *path, const char *target);
 /// Begins to write a file's changed pages to the device, without waiting and without promising anything.
 void roost_start_writing(int descriptor);
 
+/// Stores a regular file's size in bytes; returns 0, -EINVAL for anything else, or another -errno.
+///
+/// Asks for the size alone. Whoever asks for the times makes the kernel (from Linux 6.13 on) take the next write's to the
+/// nanosecond, and with it change the inode, which a sync then has to write too.
+int roost_file_size(int descriptor, uint64_t *size);
+
 #endif
