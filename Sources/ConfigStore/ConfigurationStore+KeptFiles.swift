@@ -73,7 +73,7 @@ extension ConfigurationStore {
     private func write(copyOf bytes: [UInt8], _ path: String) throws(StoreError) {
         try asStore { () throws(FileError) in
             // What the copy says must be true of what is on the disk.
-            var file = try DurableFile(path, for: .writing, in: files)
+            var file = try DurableFile(path, for: .reading(followingLinks: true), in: files)
             try file.sync()
             let copy = KeptCopy(of: bytes, changed: Self.changed(path))
             try files.replace(directory.copy(of: path), with: copy.encoded())
@@ -139,19 +139,31 @@ extension ConfigurationStore {
 
     private func restore(_ path: String, _ copy: KeptCopy?, _ problems: [String]) throws(StoreError) {
         guard let contents = copy?.contents else {
+            let remedy =
+                Self.isSealed(path)
+                ? "or delete both: no machine needs them, they are the way it was before an upgrade"
+                : "or delete both, and UEFI variables are made anew at the next start, without boot entries and keys that "
+                    + "the guest has added"
             throw StoreError(
                 .corrupt,
                 "\(path) is damaged, and its second copy cannot help: put a backup in its place and delete "
-                    + "\(directory.copy(of: path)); or delete both, and UEFI variables are made anew at the next start, "
-                    + "without boot entries and keys that the guest has added",
+                    + "\(directory.copy(of: path)); \(remedy)",
                 cause: problems.joined(separator: "; ")
             )
         }
         var kept: String?
         if files.exists(path) { kept = try mirrored(path).keepAside() }
-        try asStore { () throws(FileError) in try files.replace(path, with: contents) }
+        try asStore { () throws(FileError) in
+            try files.replace(path, with: contents, mode: Self.isSealed(path) ? 0o400 : 0o600)
+        }
         try write(copyOf: contents, path)
         note(.restored(keptAs: kept), path, problems)
+    }
+
+    /// Whether a file is a configuration as it was before an upgrade: nobody writes it.
+    private static func isSealed(_ path: String) -> Bool {
+        let name = path[(path.lastIndex(of: "/") ?? path.startIndex)...]
+        return name.contains(".sealed-") || name.hasSuffix(".sealed")
     }
 
     private func note(_ action: StorageReport.Action, _ path: String, _ problems: [String]) {

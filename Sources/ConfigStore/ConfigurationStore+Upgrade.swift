@@ -1,4 +1,5 @@
 import DurableFiles
+import HyperVStorage
 package import RoostPrimitives
 package import VMConfiguration
 
@@ -22,10 +23,11 @@ extension ConfigurationStore {
     ) throws -> String {
         // At rest, so that the sealed file can be read without its log.
         try settle(path: path)
-        let sealed = directory.sealed(id, version)
-        try asStore { () throws(FileError) in
-            try files.replace(sealed, with: try files.contents(of: path, limit: FileAccess.sizeLimit), mode: 0o400)
-        }
+        try seal(
+            try asStore { () throws(FileError) in try files.contents(of: path, limit: FileAccess.sizeLimit) },
+            id,
+            version
+        )
         guard version.fileFormat != upgraded.version.fileFormat else {
             _ = try update(id: id, path: path) { $0 = upgraded }
             return path
@@ -34,6 +36,52 @@ extension ConfigurationStore {
         // From here on the new file counts; an old one that cannot be deleted goes at the next start.
         _ = try? remove(path: path)
         return new
+    }
+
+    /// Keeps a configuration's file as it is, with a second copy; an earlier one of the same version gets a number.
+    private func seal(_ bytes: [UInt8], _ id: GUID, _ version: ConfigurationVersion) throws(StoreError) {
+        let sealed = directory.sealed(id, version)
+        // An upgrade that was cut off has sealed the same already.
+        let keys = Self.keys(bytes, version)
+        let earlier = (try? files.contents(of: sealed, limit: FileAccess.sizeLimit)).flatMap { Self.keys($0, version) }
+        if files.exists(sealed), earlier == nil || earlier?.children != keys?.children {
+            // A machine that was restored from a backup is upgraded a second time.
+            try asStore { () throws(FileError) in
+                for number in 1... {
+                    do throws(FileError) {
+                        try files.link(sealed, to: "\(sealed)-\(number)")
+                        break
+                    } catch  where error.code == .exists && number < 100_000 {
+                        continue
+                    }
+                }
+            }
+        }
+        try asStore { () throws(FileError) in try files.replace(sealed, with: bytes, mode: 0o400) }
+        if bytes.count <= KeptCopy.largest { try keep(sealed) }
+    }
+
+    /// Compares the sealed files of a machine with their second copies, and puts right what is damaged.
+    ///
+    /// - Throws: `StoreError` `.corrupt` when both are damaged.
+    package func scrubSealed(_ id: GUID) throws(StoreError) -> [StorageReport] {
+        var reports: [StorageReport] = []
+        for item in sealed(id) {
+            let size = try asStore { () throws(FileError) in
+                try DurableFile(item.path, for: .reading(followingLinks: false), in: files).size()
+            }
+            guard size <= KeptCopy.largest else { continue }
+            reports += try scrubKept(item.path) { Self.keys($0, item.version) != nil }
+        }
+        return reports
+    }
+
+    /// The keys of a file's bytes, without their generation; nil when they cannot be read.
+    private static func keys(_ bytes: [UInt8], _ version: ConfigurationVersion) -> KeyNode? {
+        switch version.fileFormat {
+        case .xml: (try? ConfigurationXML.parse(bytes)).map { KeyNode("", children: [$0.root]).withoutGeneration() }
+        case .vmcx: (try? StorageFile(parsing: bytes))?.tree.withoutGeneration()
+        }
     }
 
     /// Completes upgrades that were cut off: where the old file stands beside the new one, just as it was sealed, it goes.
@@ -54,14 +102,20 @@ extension ConfigurationStore {
         return finished
     }
 
-    /// The sealed files of a machine, oldest version first.
+    /// The sealed files of a machine, oldest version first; of one version the oldest file first.
     package func sealed(_ id: GUID) -> [SealedConfiguration] {
-        ConfigurationVersion.known.map { SealedConfiguration(version: $0, path: directory.sealed(id, $0)) }
-            .filter { files.exists($0.path) }
+        ConfigurationVersion.known.flatMap { version -> [SealedConfiguration] in
+            let path = directory.sealed(id, version)
+            var paths: [String] = []
+            while files.exists("\(path)-\(paths.count + 1)") { paths.append("\(path)-\(paths.count + 1)") }
+            if files.exists(path) { paths.append(path) }
+            return paths.map { SealedConfiguration(version: version, path: $0) }
+        }
     }
 
     /// Deletes the sealed files of a machine.
     package func removeSealed(_ id: GUID) throws(StoreError) {
-        for item in sealed(id) { try asStore { () throws(FileError) in try files.removeDurably(item.path) } }
+        // The last first, as they are counted.
+        for item in sealed(id).reversed() { try removeKept(item.path) }
     }
 }

@@ -1,5 +1,6 @@
 package import DurableFiles
 import HyperVStorage
+import VMConfiguration
 
 /// Repair by path, for a file that may lie anywhere.
 extension FileRepair {
@@ -13,8 +14,21 @@ extension FileRepair {
         }
     }
 
+    /// Why the keys of a source are no configuration of a machine; nil when they are, and for a file of another kind.
+    package func configurationProblem(_ source: Source) -> String? {
+        let name = path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]
+        guard name != "host.vmcx", name.hasSuffix(".vmcx") || name.hasSuffix(".xml") else { return nil }
+        guard let root = tree(of: source)?["configuration"] else { return "the key /configuration is missing" }
+        do {
+            _ = try VirtualMachineConfiguration(root: root)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
     /// The newest generation that anything names.
-    private var newestGeneration: UInt64 {
+    var newestGeneration: UInt64 {
         sources.indices.map { index in
             switch sources[index] {
             case .file(let generation), .copy(let generation): generation
@@ -60,10 +74,15 @@ extension FileRepair {
             return kept
         }
         if files.exists(copy), !copyProblems.isEmpty || source != newestCopy {
-            kept.copy = try Self.mirrored(copy, copy: nil, files).keepAside()
+            kept.copy = try Self.keepAside(copy, files)
         }
         _ = try file.writeAnew(tree, generation)
         return kept
+    }
+
+    /// Gives a file a second name, under which it stays.
+    static func keepAside(_ path: String, _ files: any FileSystem) throws(StoreError) -> String {
+        try mirrored(path, copy: nil, files).keepAside()
     }
 
     /// The newest state of the second copy.

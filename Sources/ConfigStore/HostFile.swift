@@ -97,6 +97,27 @@ extension ConfigurationStore {
         try hostFile.commit(tree.with(generation: opened.content.generation + 1), to: &opened)
     }
 
+    /// Makes the host's file and its copy anew from a record that is known from elsewhere; what is damaged stays beside them.
+    ///
+    /// - Returns: what was found and done.
+    package func remake(_ record: HostRecord) throws(StoreError) -> StorageReport {
+        let (path, copy) = (directory.hostFile, directory.copy(of: directory.hostFile))
+        let plan = try FileRepair(planning: path, copy: copy, files: files)
+        var tree = KeyNode("")
+        record.store(in: &tree)
+        let kept = files.exists(path) ? try hostFile.keepAside() : nil
+        if files.exists(copy) { _ = try FileRepair.keepAside(copy, files) }
+        let opened = try hostFile.writeAnew(tree, plan.newestGeneration == .max ? .max : plan.newestGeneration + 1)
+        let found = StorageReport(
+            path: path,
+            action: .remade(keptAs: kept),
+            problems: plan.problems + plan.copyProblems,
+            generation: opened.content.generation
+        )
+        report(found)
+        return found
+    }
+
     /// Empties the replay log of the host's file, as ``settle(path:)`` does for a configuration.
     package func settleHostRecord() throws(StoreError) {
         if files.exists(directory.hostFile) { try hostFile.settle() }

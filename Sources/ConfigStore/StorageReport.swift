@@ -4,6 +4,8 @@ package struct StorageReport: Sendable, Hashable, CustomStringConvertible {
     package enum Action: Sendable, Hashable {
         /// The file was damaged: it was made anew from its second copy, and the damaged one is kept at `keptAs`.
         case restored(keptAs: String?)
+        /// The file and its second copy were damaged: both were made anew from what this process knows.
+        case remade(keptAs: String?)
         /// A change that a power cut had interrupted stood only in the second copy; it was completed.
         case completed
         /// The second copy was missing, damaged or older; it was written anew from the file.
@@ -32,10 +34,14 @@ package struct StorageReport: Sendable, Hashable, CustomStringConvertible {
             case .restored(let kept):
                 "\(path) was damaged and is whole again, made from its second copy"
                     + (kept.map { "; the damaged file is kept as \($0)" } ?? "")
+            case .remade(let kept):
+                "\(path) and its second copy were damaged, and are made anew as roostd knows them"
+                    + (kept.map { "; the damaged file is kept as \($0)" } ?? "")
             case .completed: "a change of \(path) that was cut off is complete, made from its second copy"
             case .copyRefreshed: "the second copy of \(path) was written anew"
             case .changeAccepted: "another program has changed \(path); the change counts"
-            case .blocksNoted: "blocks of \(path) that no key depends on are not as they were written"
+            case .blocksNoted:
+                "blocks of \(path) that no key depends on were not as written; they count as they are now"
             case .headerRepaired: "a header of \(path) was damaged and is written anew from the other"
             case .failed: "the second copy of \(path) cannot be brought up to date"
             }

@@ -66,6 +66,9 @@ extension Host {
         guard fileExists(directory) else {
             throw APIError(.notFound, "there is no folder \(directory): make it first")
         }
+        guard isFolder(directory) else {
+            throw APIError(.invalidArgument, "\(directory) is not a folder: name the folder to export into")
+        }
         // Short enough beside any name, and such as nobody else uses.
         let temporary = "\(directory)/.roost-export-\(configuration.id.uppercased.prefix(8)).partial"
         var layout = ExportLayout(folder: folder, temporary: temporary, configuration: configuration)

@@ -105,6 +105,8 @@ extension Host {
         // The disks of a broken machine are unknown; QEMU's lock protects a disk only while a machine runs.
         facts.pathsInUse = await disksInUse(besides: id)
         facts.guestStatePath = context.directory.guestState(id)
+        let variables = source.generation == .two ? try await guestState(beside: folder) : nil
+        facts.hasGuestState = variables?.bytes != nil
         let name = request.name ?? source.name
         do {
             try VirtualMachineConfiguration.validateName(name)
@@ -115,7 +117,15 @@ extension Host {
         facts.disksFolder = fileExists(own) ? "\(own)-\(id.uppercased.prefix(8))" : own
         let plan = ImportPlan(folder.source, choices, facts)
         var prepared = PreparedImport(folder: folder, plan: plan, mode: mode, disksFolder: facts.disksFolder)
-        if source.generation == .two { try await addGuestState(to: &prepared) }
+        if let variables {
+            prepared.guestState = variables.bytes
+            if variables.bytes == nil {
+                prepared.plan.warnings.append(
+                    "\(variables.path) holds UEFI variables and TPM state in a form of Hyper-V that is not read here: the "
+                        + "firmware begins with fresh ones"
+                )
+            }
+        }
         return prepared
     }
 
@@ -255,16 +265,10 @@ extension Host {
         }
     }
 
-    private func addGuestState(to prepared: inout PreparedImport) async throws {
-        let folder = prepared.folder
-        guard let path = try await onDisk({ try folder.guestStateFile() }) else { return }
-        prepared.guestState = try await onDisk { try? readVariables(path) }
-        if prepared.guestState == nil {
-            prepared.plan.warnings.append(
-                "\(path) holds UEFI variables and TPM state in a form of Hyper-V that is not read here: the firmware begins "
-                    + "with fresh ones"
-            )
-        }
+    /// The file with UEFI variables beside a configuration, and its bytes when Roost can use them; nil when there is none.
+    private func guestState(beside folder: ImportFolder) async throws -> (path: String, bytes: [UInt8]?)? {
+        guard let path = try await onDisk({ try folder.guestStateFile() }) else { return nil }
+        return (path, try await onDisk { try? readVariables(path) })
     }
 
     private func makeGuestState(_ prepared: PreparedImport, _ machine: VirtualMachine) async throws {

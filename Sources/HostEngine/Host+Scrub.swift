@@ -1,4 +1,4 @@
-import ConfigStore
+package import ConfigStore
 import Logging
 import QEMUDriver
 package import RoostAPI
@@ -49,11 +49,13 @@ extension Host {
                 await self.endScrub()
                 for sentence in outcome.mended { await reporter.warn(sentence) }
                 guard outcome.unmended.isEmpty else {
-                    throw APIError(
+                    let error = APIError(
                         .corrupt,
                         "files stay damaged: \(outcome.unmended.count); see docs/operating/recovery.md",
                         cause: outcome.unmended.joined(separator: "; ")
                     )
+                    self.context.log.error("\(error)")
+                    throw error
                 }
                 return outcome.sentence
             } catch {
@@ -106,7 +108,6 @@ extension Host {
             guard let job = try? await startScrub(pause: pause),
                 let ended = try? await context.jobs.wait(job.id, seconds: 86400), !Task.isCancelled
             else { continue }
-            if ended.state == .failed { context.log.error("\(ended.error?.description ?? "a scrub failed")") }
             // One that was cancelled has not looked at everything, and is begun again.
             guard ended.state == .succeeded || ended.error?.code == .corrupt else { continue }
             // At worst the files are looked at once more.
@@ -116,7 +117,7 @@ extension Host {
 }
 
 extension VirtualMachine {
-    /// Looks at every byte of the configuration, the run record, the UEFI variables, the seed, and their second copies.
+    /// Looks at every byte of the configuration, sealed ones, the run record, the UEFI variables, the seed, and their copies.
     func scrub() async -> (reports: [StorageReport], problems: [String], isRunning: Bool) {
         await fileGate.run {
             guard !isRemoved else { return ([], [], false) }
@@ -127,6 +128,7 @@ extension VirtualMachine {
             var steps: [@Sendable () throws -> [StorageReport]] = [
                 { try store.scrub(id: id, path: path) }, { try store.scrubRunRecord(of: id) },
             ]
+            steps.append { try store.scrubSealed(id) }
             for file in isRunning ? [seed] : [variables, seed] {
                 let isSound = soundness(of: file)
                 steps.append {
@@ -154,11 +156,19 @@ extension VirtualMachine {
 }
 
 extension SwitchBoard {
-    /// Looks at every byte of the host's own file and its second copy.
-    func scrub() async throws -> [StorageReport] {
+    /// Looks at every byte of the host's own file and its second copy; both are made anew when neither can be used.
+    package func scrub() async throws -> [StorageReport] {
         let store = store
         return try await gate.run {
-            let reports = try await onDisk { try store.scrubHostRecord() }
+            let known = problem == nil ? record : nil
+            let reports = try await onDisk {
+                do throws(StoreError) {
+                    return try store.scrubHostRecord()
+                } catch {
+                    guard error.code == .corrupt, let known else { throw error }
+                    return [try store.remake(known)]
+                }
+            }
             // Another program's change counts here, too.
             if !reports.isEmpty || problem != nil { try await read() }
             return reports

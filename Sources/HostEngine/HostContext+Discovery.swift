@@ -103,7 +103,7 @@ private func publish(_ report: StorageReport, _ events: EventHub, _ log: Logger)
     let kind: String
     let level: Logger.Level
     switch report.action {
-    case .restored: (kind, level) = ("storage.restored", .warning)
+    case .restored, .remade: (kind, level) = ("storage.restored", .warning)
     case .completed: (kind, level) = ("storage.completed", .notice)
     case .copyRefreshed: (kind, level) = ("storage.copyRefreshed", .notice)
     case .changeAccepted: (kind, level) = ("storage.changeAccepted", .notice)

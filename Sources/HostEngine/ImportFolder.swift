@@ -190,6 +190,12 @@ func isSymbolicLink(_ path: String) -> Bool {
     return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
 }
 
+/// Whether a path, its links followed, is a folder.
+func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
 /// Refuses a VHD that holds only what differs from another file, which QEMU would read as if it were whole.
 func refuseDifferencingVHD(_ path: String) throws {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -58,9 +58,9 @@ extension VirtualMachine {
         }
         host.folder(id.uppercased).remove()
         let kept = own.filter { !deleted.contains($0) }
-        guard !kept.isEmpty else { return [] }
         let why = disks ? "other machines use them" : "--remove-disks deletes them"
-        return ["disks that stay (\(why)): " + kept.joined(separator: ", ")]
+        let notes = kept.isEmpty ? [] : ["disks that stay (\(why)): " + kept.joined(separator: ", ")]
+        return notes + (await others(besides: []))
     }
 
     private func removeBroken() async throws -> [String] {
@@ -89,7 +89,18 @@ extension VirtualMachine {
             let kept = part + suffix
             return [kept, "\(directory.copies)/\(kept.split(separator: "/").last ?? "").kept"]
         }.filter { fileExists($0) }
-        return files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]
+        let notes =
+            files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]
+        return notes + (await others(besides: files))
+    }
+
+    /// Names what still lies in the machines' folder under the machine's identifier: damaged and sealed files.
+    private func others(besides files: [String]) async -> [String] {
+        let (folder, id) = (host.directory.virtualMachines, id)
+        let names = (try? await onDisk { try FileAccess.names(in: folder) }) ?? []
+        let found = names.filter { $0.hasPrefix("\(id.uppercased).") }.map { "\(folder)/\($0)" }
+            .filter { !files.contains($0) }
+        return found.isEmpty ? [] : ["files of earlier states stay: " + found.sorted().joined(separator: ", ")]
     }
 
     /// Does what the automatic stop action says, as far as this release can.

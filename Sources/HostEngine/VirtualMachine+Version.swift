@@ -49,13 +49,15 @@ extension VirtualMachine {
     }
 
     /// The versions that the machine had, oldest first, and the one that it has.
+    ///
+    /// Of a broken machine the version that it has is unknown; its sealed files are listed all the same.
     package func versionHistory() async throws -> [VersionRecord] {
-        let current = try await load().version
+        let current = cycle.damage == nil ? try await load().version : nil
         let (store, id) = (host.store, id)
         // A cut upgrade leaves a sealed file of the version that the machine still has.
-        let sealed = try await onDisk { store.sealed(id).filter { $0.version < current } }
+        let sealed = try await onDisk { store.sealed(id).filter { item in current.map { item.version < $0 } ?? true } }
         return sealed.map { VersionRecord(version: $0.version.description, path: $0.path, isCurrent: false) }
-            + [VersionRecord(version: current.description, path: path, isCurrent: true)]
+            + [VersionRecord(version: current?.description ?? "", path: path, isCurrent: true)]
     }
 
     private func targetVersion(_ text: String?) throws -> ConfigurationVersion {

@@ -88,7 +88,7 @@ public struct VersionUpdate: Codable, Hashable, Sendable {
 
 /// A version that a machine has or had, as `GET /v1/vms/{vm}/version-history` lists them, oldest first.
 public struct VersionRecord: Codable, Hashable, Sendable {
-    /// The version, as in `5.0`.
+    /// The version, as in `5.0`; empty for the one in use of a broken machine, whose version is unknown.
     public var version: String
     /// The absolute path of the configuration of that version.
     public var path: String

@@ -205,6 +205,24 @@ import Testing
         #expect(try store.hostRecord().bootID == "this run" && store.hostRecord().switches.map(\.name) == ["Lab"])
     }
 
+    @Test(arguments: [false, true]) func damageBehindTheStartIsMadeGoodFromWhatIsKnown(scrubs: Bool) async throws {
+        let board = try await board(["Lab"])
+        try await board.note(bootID: "first run")
+        let directory = store.directory
+        let places = [directory.hostFile, directory.copy(of: directory.hostFile)]
+        for place in places { try FileAccess.write(Array(repeating: 0x5A, count: 70_000), to: place) }
+        if scrubs {
+            #expect(try await board.scrub().map(\.action) == [.remade(keptAs: "\(places[0]).damaged-1")])
+        } else {
+            try await board.note(bootID: "next run")
+        }
+        #expect(board.problem == nil)
+        let stored = try store.hostRecord()
+        #expect(stored.switches.map(\.name) == ["Lab"] && stored.bootID == (scrubs ? "first run" : "next run"))
+        for place in places { #expect(try FileAccess.read("\(place).damaged-1").allSatisfy { $0 == 0x5A }) }
+        #expect(try await board.scrub().isEmpty)
+    }
+
     @Test func defaultSwitchComesFirstAndBelongsToTheHost() async throws {
         let board = try await board(["zoo", "Lab"])
         #expect(await board.list().map(\.name) == ["Default Switch", "Lab", "zoo"])

@@ -126,6 +126,29 @@ import VMConfiguration
         #expect(try fixture.bytes("\(alone).damaged-1") == damaged)
     }
 
+    @Test func repairSaysThatAMachineWouldStayBrokenAndWhatIsSealed() throws {
+        let fixture = try FileFixture()
+        let sound = try fixture.bytes(fixture.path)
+        let sealed = fixture.path.replacing(".vmcx", with: ".6.2.vmcx.sealed")
+        let name = String(sealed.split(separator: "/").last ?? "")
+        try FileAccess.write(sound, to: sealed)
+        try FileAccess.write(Array(repeating: 1, count: 32768), to: fixture.copy)
+        var told = 0
+        for block in 0..<sound.count / 4096 {
+            try FileAccess.write(sound, to: fixture.path)
+            try fixture.garble(fixture.path, block: block)
+            let run = try roost("file", "repair", fixture.path, "--dry-run", "--salvage")
+            guard run.text.contains("would stay broken") else { continue }
+            told += 1
+            #expect(run.text.contains("properties") || run.text.contains("/configuration"), "\(run)")
+            #expect(run.text.contains(name), "\(run)")
+        }
+        #expect(told > 0)
+        try FileAccess.write(Array(repeating: 1, count: 32768), to: fixture.path)
+        let refused = try roost("file", "repair", fixture.path, "--yes")
+        #expect(refused.status == 7 && refused.errors.contains(name), "\(refused)")
+    }
+
     @Test func nothingIsWrittenWhileRoostdUsesTheStateDirectory() throws {
         let fixture = try FileFixture()
         try fixture.garble(fixture.path, block: 3)

@@ -75,6 +75,8 @@ package struct ImportFacts: Hashable, Sendable {
     package var switches: [Switch] = []
     /// The folder that copied disks come to.
     package var disksFolder = ""
+    /// Whether a file with UEFI variables lies beside the configuration, which counts instead of those that it holds.
+    package var hasGuestState = false
     /// The path of the file with the UEFI variables.
     package var guestStatePath = ""
 

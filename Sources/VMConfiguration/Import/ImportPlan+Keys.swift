@@ -66,7 +66,8 @@ extension ImportPlan {
             mapped.append("SCSI controller \(controller.number): \(model.rawValue)")
         }
         for disk in disks {
-            let end = configuration.drive(at: disk.location)?.path ?? "no medium"
+            let isLost = disk.source == nil && !disk.recordedPath.isEmpty
+            let end = isLost ? "not found" : configuration.drive(at: disk.location)?.path ?? "no medium"
             mapped.append("\(disk.kind) \(disk.location): \(disk.recordedPath) -> \(end)")
         }
         for adapter in configuration.networkAdapters {

@@ -84,7 +84,7 @@ extension ImportPlan {
         takeDrives(source, choices, facts)
         takeAdapters(choices, facts)
         takeSavedState(source, choices, facts)
-        takeUEFIVariables()
+        if !facts.hasGuestState { takeUEFIVariables() }
         do {
             try configuration.validate()
         } catch {

@@ -67,7 +67,13 @@ struct FileRepairCommand: ParsableCommand {
         } catch {
             throw APIError(error)
         }
-        let repair = RepairReport(plan, copy: copyPath, keepFile: keepFile, salvage: salvage)
+        let repair = RepairReport(
+            plan,
+            copy: copyPath,
+            sealed: stored.sealed,
+            keepFile: keepFile,
+            salvage: salvage
+        )
         if dryRun || plan.isSound { return try global.show(repair) { repair, _ in repair.text } }
         let source = try repair.requiredSource()
         if !yes { try confirm(repair) }

@@ -45,14 +45,18 @@ struct VMUpdateVersion: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
-        if all != names.isEmpty {
-            throw ValidationError("Name the machines to upgrade, or say --all.")
+        if all, !names.isEmpty {
+            throw ValidationError("--all takes no names: it means every machine of an older version.")
         }
+        if !all, names.isEmpty { throw ValidationError("Name the machines to upgrade, or say --all.") }
     }
 
     func run() async throws {
         let client = global.client
         let names = all ? try await older(client) : names
+        if names.isEmpty {
+            return try global.show([VersionUpdate]()) { _, _ in "There is nothing to upgrade.\n" }
+        }
         if !dryRun { try confirm(names) }
         let request = UpdateVersionRequest(version: configurationVersion, dryRun: dryRun ? true : nil)
         var updates: [VersionUpdate] = []
@@ -67,7 +71,7 @@ struct VMUpdateVersion: AsyncParsableCommand {
             }
         }
         try global.show(updates) { updates, width in
-            dryRun && updates.count != 1
+            dryRun && updates.count > 1
                 ? Render.versionUpdates(updates).text(width: width) : updates.map(Render.versionUpdate).joined()
         }
         if firstFailure != 0 { throw ExitCode(firstFailure) }
@@ -98,7 +102,7 @@ struct VMVersionHistory: AsyncParsableCommand {
         commandName: "version-history",
         abstract: "List the configuration versions that a virtual machine had and has.",
         discussion: help(
-            "The file of an earlier version is sealed: Roost keeps it and never changes it.",
+            "The file of an earlier version is sealed: Roost keeps it and never changes it. It is listed for a broken machine too.",
             cmdlet: "Get-VM | Select-Object Version",
             example: "roost vm version-history web"
         )

@@ -1,5 +1,6 @@
 import ConfigStore
 import RoostAPI
+import RoostPrimitives
 
 #if canImport(Glibc)
     import Glibc
@@ -26,6 +27,14 @@ struct StoredFile {
 
     /// The path of the second copy that belongs to the file, whether there is one or not.
     var copy: String? { directory?.copy(of: path) }
+
+    /// What upgrades have sealed beside a machine's configuration.
+    var sealed: [String] {
+        guard let directory, path.hasSuffix(".vmcx") || path.hasSuffix(".xml") else { return [] }
+        let name = path.dropFirst(directory.virtualMachines.count + 1)
+        guard let id = GUID(String(name.prefix { $0 != "." })) else { return [] }
+        return ConfigurationStore(directory: directory, supportedVersions: []).sealed(id).map(\.path)
+    }
 
     /// The path of the second copy that is there.
     var existingCopy: String? { copy.flatMap { access($0, F_OK) == 0 ? $0 : nil } }

@@ -16,7 +16,11 @@ extension Render {
 
     static func versionHistory(_ records: [VersionRecord]) -> Table {
         var table = Table([.init("VERSION"), .init("IN USE"), .init("FILE")])
-        for record in records { table.append([record.version, record.isCurrent ? "yes" : "sealed", record.path]) }
+        for record in records {
+            table.append([
+                record.version.isEmpty ? "unknown" : record.version, record.isCurrent ? "yes" : "sealed", record.path,
+            ])
+        }
         return table
     }
 

@@ -13,6 +13,8 @@ struct RepairReport: Encodable {
         var orphans: Int?
         /// Whether changes may be lost that the file had when it was whole.
         var mayLoseChanges: Bool
+        /// Why roostd could not use the machine with these keys; left out when it could, and for a file of another kind.
+        var problem: String?
     }
 
     var path: String
@@ -24,6 +26,8 @@ struct RepairReport: Encodable {
     var sources: [Source]
     /// Which of the sources is taken, from 0; left out when there is none that may be.
     var chosen: Int?
+    /// The machine's configurations of earlier versions, as they were before an upgrade.
+    var sealed: [String] = []
     var isRepaired = false
     /// Where the damaged file stays.
     var keptAs: String?
@@ -31,12 +35,13 @@ struct RepairReport: Encodable {
     var copyKeptAs: String?
 
     private enum CodingKeys: CodingKey {
-        case path, secondCopy, isSound, problems, copyProblems, sources, chosen, isRepaired, keptAs, copyKeptAs
+        case path, secondCopy, isSound, problems, copyProblems, sources, chosen, sealed, isRepaired, keptAs, copyKeptAs
     }
 
     private let plan: FileRepair
 
-    init(_ plan: FileRepair, copy: String?, keepFile: Bool, salvage: Bool) {
+    /// - Parameter sealed: what is sealed beside a machine's configuration.
+    init(_ plan: FileRepair, copy: String?, sealed: [String] = [], keepFile: Bool, salvage: Bool) {
         self.plan = plan
         path = plan.path
         secondCopy = copy
@@ -49,10 +54,17 @@ struct RepairReport: Encodable {
             case .file(let generation): Source(kind: "file", generation: generation, mayLoseChanges: loses)
             case .copy(let generation): Source(kind: "copy", generation: generation, mayLoseChanges: loses)
             case .salvage(let keys, let orphans):
-                Source(kind: "salvage", keys: keys, orphans: orphans, mayLoseChanges: loses)
+                Source(
+                    kind: "salvage",
+                    keys: keys,
+                    orphans: orphans,
+                    mayLoseChanges: loses,
+                    problem: plan.configurationProblem(source)
+                )
             }
         }
         guard !isSound else { return }
+        self.sealed = sealed
         chosen = plan.sources.firstIndex { source in
             switch source {
             case .file: !salvage
@@ -71,7 +83,8 @@ struct RepairReport: Encodable {
         if sources.isEmpty {
             throw APIError(
                 .corrupt,
-                "\(path) was not touched, as nothing can be saved: put a backup in its place",
+                "\(path) was not touched, as nothing can be saved: put a backup in its place"
+                    + (sealed.isEmpty ? "" : ", or what an upgrade has sealed: " + sealed.joined(separator: ", ")),
                 cause: reasons
             )
         }
@@ -104,6 +117,13 @@ struct RepairReport: Encodable {
             if sources.isEmpty { lines.append("Nothing can be saved.") }
             for (index, source) in sources.enumerated() {
                 lines.append("\(index == chosen ? "->" : "  ") \(Self.sentence(source))")
+                if let problem = source.problem {
+                    lines.append("     keys that a machine needs are lost, and it would stay broken: \(problem)")
+                }
+            }
+            if !isRepaired, !sealed.isEmpty, !sources.contains(where: { $0.kind != "salvage" }) {
+                lines.append("The machine before its upgrade is sealed (docs/operating/recovery.md):")
+                lines += sealed.map { "  \($0)" }
             }
         }
         if isRepaired { lines.append("\(path) was made anew" + (keptAs.map { "; the damaged one is \($0)" } ?? "")) }
