@@ -262,6 +262,13 @@ extension Host {
                 "the log of \(path) holds changes that are not in their place yet: import without --register, which puts "
                     + "them into a copy"
             )
+        } catch let error as EngineError where error.code == .corrupt {
+            throw APIError(
+                .corrupt,
+                "the disk \(path) cannot be read as \(format.rawValue), which its name says it is: if it is of another "
+                    + "format, give it that name",
+                cause: error.cause ?? error.message
+            )
         }
     }
 
