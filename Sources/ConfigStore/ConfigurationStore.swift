@@ -188,7 +188,9 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ change: (inout VirtualMachineConfiguration) throws -> Void
     ) throws -> VirtualMachineConfiguration {
-        var (opened, configuration) = try open(id: id, path: path, .whole)
+        var handles: MirroredFile.Handles?
+        let file = try mirrored(path).openForChange(&handles)
+        var (opened, configuration) = try understand(file, id: id, path: path)
         let before = configuration.root
         try change(&configuration)
         guard configuration.id == id else {
@@ -204,7 +206,7 @@ package struct ConfigurationStore: Sendable {
         }
         tree.children[index] = configuration.root
         try Self.check(configuration, path)
-        try mirrored(path).commit(tree.with(generation: opened.content.generation + 1), to: &opened)
+        try mirrored(path).commit(tree.with(generation: opened.content.generation + 1), to: &opened, &handles)
         // The same keys, which know where they are stored now.
         if let root = opened.content.tree.withoutGeneration()["configuration"] { configuration.root = root }
         opened.configuration = configuration
@@ -252,7 +254,15 @@ package struct ConfigurationStore: Sendable {
         path: String,
         _ depth: MirroredFile.Depth
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        var opened = try mirrored(path).open(depth)
+        try understand(try mirrored(path).open(depth), id: id, path: path)
+    }
+
+    private func understand(
+        _ file: MirroredFile.Opened,
+        id: GUID,
+        path: String
+    ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
+        var opened = file
         if let known = opened.configuration { return (opened, known) }
         let root = opened.content.tree.withoutGeneration()["configuration"]
         let configuration = try Self.understand(root, of: path) { (root) throws(ConfigurationError) in

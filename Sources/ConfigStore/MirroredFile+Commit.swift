@@ -30,16 +30,24 @@ extension MirroredFile {
         }
     }
 
+    /// Changes both to hold `tree`, as ``commit(_:to:_:)`` does.
+    func commit(_ tree: KeyNode, to opened: inout Opened) throws(StoreError) {
+        var handles: Handles?
+        try commit(tree, to: &opened, &handles)
+    }
+
     /// Changes both to hold `tree`, whose generation is one more; durable in both when it returns.
     ///
     /// When it throws, both are as before as far as that could be had: a change that reached one of them is undone by
     /// writing the old keys with a further generation, to new files.
-    func commit(_ tree: KeyNode, to opened: inout Opened) throws(StoreError) {
+    ///
+    /// - Parameter handles: the files as they were opened for this change; nil opens them.
+    func commit(_ tree: KeyNode, to opened: inout Opened, _ handles: inout Handles?) throws(StoreError) {
         let keys = opened.content.tree
         var prepared = try prepare(tree, &opened.content)
         do throws(FileError) {
             switch form {
-            case .storage: try apply(&prepared, &opened)
+            case .storage: try apply(&prepared, &opened, &handles)
             case .xml: try applyText(prepared, &opened)
             }
         } catch {
@@ -80,16 +88,28 @@ extension MirroredFile {
         }
     }
 
-    private func apply(_ prepared: inout Prepared, _ opened: inout Opened) throws(FileError) {
+    private func apply(
+        _ prepared: inout Prepared,
+        _ opened: inout Opened,
+        _ handles: inout Handles?
+    ) throws(FileError) {
         let actions = prepared.actions
         guard let last = actions.lastIndex(of: .sync) else { return }
         // What the log needs to stand on, and the log: at most one more sync between them.
         let split = actions[..<last].lastIndex(of: .sync).map { $0 + 1 } ?? 0
-        var file = try DurableFile(path, for: .writing, in: files)
+        var copy: DurableFile?
+        var file: DurableFile
+        if let known = handles.take() {
+            copy = .some(known.copy)
+            file = known.file
+        } else {
+            copy = nil
+            file = try DurableFile(path, for: .writing, in: files)
+        }
         try file.perform(actions[..<split])
         if prepared.overwritesLog {
             prepared.updateChecksums()
-            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+            try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in
                 // A power cut may cost the file then: the copy must have both states whole.
                 try copy.sync()
                 try file.perform(actions[split..<last])
@@ -100,7 +120,7 @@ extension MirroredFile {
             // The device is busy with the log while the state for the copy is put together.
             file.startWriting()
             prepared.updateChecksums()
-            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+            try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in
                 copy.startWriting()
                 try file.sync()
                 try copy.sync()
@@ -108,7 +128,7 @@ extension MirroredFile {
         } else {
             // Making a new copy can fail for want of space: nothing may be in the log by then.
             prepared.updateChecksums()
-            try writeState(prepared.next, &opened) { (copy) throws(FileError) in
+            try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in
                 try file.perform(actions[split..<last])
                 try file.sync()
                 try copy.sync()
@@ -126,7 +146,8 @@ extension MirroredFile {
     }
 
     private func applyText(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {
-        try writeState(prepared.next, &opened) { (copy) throws(FileError) in try copy.sync() }
+        var copy: DurableFile?
+        try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in try copy.sync() }
         try files.replace(path, with: prepared.next.text)
     }
 
@@ -134,6 +155,7 @@ extension MirroredFile {
     private func writeState(
         _ next: PrimaryContent,
         _ opened: inout Opened,
+        _ handle: inout DurableFile?,
         finish: (inout DurableFile) throws(FileError) -> Void
     ) throws(FileError) {
         let sequence = opened.position?.sequence ?? 1
@@ -146,7 +168,12 @@ extension MirroredFile {
             )
         {
             let offset = position.slot * position.slotSize
-            var file = try DurableFile(copyPath, for: .writing, in: files)
+            var file: DurableFile
+            if let known = handle.take() {
+                file = known
+            } else {
+                file = try DurableFile(copyPath, for: .writing, in: files)
+            }
             try file.write(bytes, at: UInt64(offset))
             try finish(&file)
             opened.position = position.following(bytes.count)

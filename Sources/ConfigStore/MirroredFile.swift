@@ -48,6 +48,22 @@ struct MirroredFile: Sendable {
         }
     }
 
+    /// Both files, open for writing.
+    struct Handles: ~Copyable {
+        var file: DurableFile
+        var copy: DurableFile
+
+        init(_ mirrored: borrowing MirroredFile) throws(FileError) {
+            let opened = try DurableFile(mirrored.path, for: .writing, in: mirrored.files)
+            self.init(file: opened, copy: try DurableFile(mirrored.copyPath, for: .writing, in: mirrored.files))
+        }
+
+        private init(file: consuming DurableFile, copy: consuming DurableFile) {
+            self.file = file
+            self.copy = copy
+        }
+    }
+
     let path: String
     let copyPath: String
     /// Whether a missing file comes back from its copy.
@@ -64,6 +80,17 @@ struct MirroredFile: Sendable {
     /// Reads the file, and puts right whatever can be put right.
     func open(_ depth: Depth) throws(StoreError) -> Opened {
         if depth == .whole, let known = reopen() { return known }
+        return try openAnew(depth)
+    }
+
+    /// Opens both to change them; `handles` are what they were read through, when they were known before.
+    func openForChange(_ handles: inout Handles?) throws(StoreError) -> Opened {
+        if let known = reopen(&handles) { return known }
+        handles = nil
+        return try openAnew(.whole)
+    }
+
+    private func openAnew(_ depth: Depth) throws(StoreError) -> Opened {
         let primary = try PrimaryFile(path, in: files, withChecksums: depth != .listing)
         if case .sound(let content) = primary {
             // The kernel may show what never reached the disk: all of it goes to a new file.
@@ -153,6 +180,17 @@ struct MirroredFile: Sendable {
             let copy = try? files.contents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot),
             copy.hasSameBytes(as: copyBytes)
         else { return nil }
+        return known
+    }
+
+    /// The same through handles that can be written.
+    private func reopen(_ handles: inout Handles?) -> Opened? {
+        guard form == .storage, let known = recent.take(path), let copyBytes = known.copyBytes,
+            !distrusted.contains(path), let opened = try? Handles(self),
+            opened.file.holds({ known.content.isImage($0) }, limit: FileAccess.sizeLimit),
+            opened.copy.holds({ $0.hasSameBytes(as: copyBytes) }, limit: 2 * CopySlotHeader.largestSlot)
+        else { return nil }
+        handles = consume opened
         return known
     }
 

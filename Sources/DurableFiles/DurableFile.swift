@@ -33,6 +33,12 @@ package struct DurableFile: ~Copyable {
         return bytes
     }
 
+    /// Whether a file of at most `limit` bytes holds what is looked for; false for one that cannot be read.
+    package func holds(_ isWanted: ([UInt8]) -> Bool, limit: Int) -> Bool {
+        guard let size = try? size(), size <= limit, let bytes = try? read(at: 0, count: size) else { return false }
+        return isWanted(bytes)
+    }
+
     private func fill(
         _ buffer: UnsafeMutableRawBufferPointer,
         at offset: UInt64,
