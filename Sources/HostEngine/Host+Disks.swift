@@ -17,6 +17,12 @@ extension Host {
                 uses[path, default: DiskUse()].machines.append(name)
                 if let format = formats[path] { uses[path]?.format = format }
             }
+            for checkpoint in context.keeper.shelf.checkpoints(of: machine.id) {
+                for disk in checkpoint.record.disks {
+                    uses[disk.path, default: DiskUse()].machines.append("\(name) (\(checkpoint.record.name))")
+                    uses[disk.path]?.format = disk.format
+                }
+            }
         }
         let root = context.directory.disks
         let found = try await onDisk { try Self.files(below: root) }
@@ -168,6 +174,7 @@ extension Host {
             )
         }
         try requireDiskSize(request.sizeBytes, format: format.rawValue)
+        try requireUnneeded(request.path, to: "resize")
         if format == .vhdx {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }
@@ -240,6 +247,7 @@ extension Host {
     /// Attaches a file to a machine; what any machine used it as decides its format, unless that is stated.
     package func attachDisk(to reference: String, _ request: AttachDiskRequest) async throws -> DriveInfo {
         try requireAbsolute(request.path)
+        try requireUnneeded(request.path, to: "attach")
         let recorded = try await recordedFormat(request.path, stated: nil)
         return try await machine(reference).attach(request, recorded: recorded)
     }
@@ -248,9 +256,20 @@ extension Host {
     func disksInUse(besides id: GUID) async -> Set<String>? {
         var paths: Set<String> = []
         for machine in machines.values where machine.id != id {
-            guard let drives = try? await machine.load().drives else { return nil }
-            paths.formUnion(drives.compactMap(\.path))
+            guard let configuration = try? await machine.load() else { return nil }
+            paths.formUnion(configuration.drives.compactMap(\.path))
+            paths.formUnion(configuration.spareDisks)
         }
+        paths.formUnion(context.keeper.shelf.disks(besides: id))
         return paths
+    }
+
+    /// Refuses to change a file that a checkpoint relies on.
+    private func requireUnneeded(_ path: String, to verb: String) throws {
+        guard let checkpoint = context.keeper.shelf.checkpoint(relyingOn: path) else { return }
+        throw APIError(
+            .busy,
+            "cannot \(verb) \(path): the checkpoint \"\(checkpoint.record.name)\" relies on it as it is; remove that one first"
+        )
     }
 }

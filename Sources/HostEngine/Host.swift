@@ -45,7 +45,9 @@ package actor Host {
         }
         for stored in try await scan() { await adopt(stored) }
         let isHostStart = await context.switches.lastBootID != context.bootID
+        await readCheckpoints()
         let due = await recoverAll(isHostStart: isHostStart)
+        await settleCheckpoints()
         try await context.switches.note(bootID: context.bootID)
         startAutomatically(due)
     }
@@ -213,6 +215,9 @@ package actor Host {
         }
         if context.verdict.accelerator == .tcg {
             warnings.append("guests run in software emulation, which is slow: \(context.verdict.reason)")
+        }
+        for (id, reason) in context.keeper.shelf.damaged.sorted(by: { $0.key < $1.key }) {
+            warnings.append("the checkpoint \(id) cannot be used: \(reason)")
         }
         if let problem = context.switches.problem { warnings.append("the virtual switches are unknown: \(problem)") }
         return HostInfo(

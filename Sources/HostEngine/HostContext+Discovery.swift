@@ -76,6 +76,13 @@ extension HostContext {
         guard let bootID = options.bootID ?? ProcessIdentity.currentBootID() else {
             throw APIError(.unsupported, "the host has no /proc/sys/kernel/random/boot_id")
         }
+        let images = try DiskImages()
+        let keeper = CheckpointKeeper(
+            shelf: CheckpointShelf(CheckpointStore(beside: store)),
+            directory: directory,
+            images: images,
+            user: user
+        )
         return HostContext(
             directory: directory,
             runDirectory: options.runDirectory,
@@ -92,7 +99,8 @@ extension HostContext {
             group: group,
             log: log,
             bootID: bootID,
-            images: try DiskImages()
+            images: images,
+            keeper: keeper
         )
     }
 }

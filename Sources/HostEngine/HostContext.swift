@@ -24,6 +24,8 @@ package struct HostContext: Sendable {
     package var bootID: String
     /// The program that handles disk files.
     package var images: DiskImages
+    /// The checkpoints of all machines, and who makes and applies them.
+    var keeper: CheckpointKeeper
     /// How long roostd waits for QEMU to come up.
     package var launchDeadline = Duration.seconds(30)
 

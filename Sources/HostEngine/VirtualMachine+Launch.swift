@@ -12,6 +12,7 @@ extension VirtualMachine {
     ///
     /// To be called within the gate.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
+        try await settleCheckpoints()
         let configuration = try await load()
         services = configuration.integrationServices
         let preparation = try await prepare(configuration)

@@ -31,14 +31,23 @@ extension VirtualMachine {
         // Whatever was on its way when the machine was marked as removed.
         await finishRecordWrites()
         let root = host.directory.disks + "/"
-        let own = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path).filter { path in
-            path.hasPrefix(root) && !path.split(separator: "/").contains("..")
+        let checkpoints = host.keeper.shelf.checkpoints(of: id) + host.keeper.shelf.armed(of: id)
+        let named =
+            configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path)
+            + checkpoints.flatMap { $0.record.disks.map(\.path) } + configuration.spareDisks
+        var seen: Set<String> = []
+        let own = named.filter { path in
+            path.hasPrefix(root) && !path.split(separator: "/").contains("..") && seen.insert(path).inserted
         }
         let deleted = disks ? own.filter { !shared.contains($0) } : []
         let (store, directory, id, path) = (host.store, host.directory, id, path)
+        let keeper = host.keeper
         do {
+            for checkpoint in checkpoints { try await keeper.forget(checkpoint) }
             try await fileGate.run {
                 try await onDisk {
+                    // Without checkpoints it would keep nothing from being deleted.
+                    try BranchingNote(of: id, in: directory)?.finish { _ in true }
                     // A note that its creation could not delete would undo the disks of a later machine.
                     try FileAccess.remove(directory.creationJournal(id))
                     for disk in deleted {

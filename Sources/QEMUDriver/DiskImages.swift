@@ -13,6 +13,8 @@ package struct DiskImageInfo: Sendable, Hashable {
     package var virtualSizeBytes: UInt64
     package var actualSizeBytes: UInt64
     package var backingFile: String?
+    /// The format that the file names for ``backingFile``; nil when it leaves that open.
+    package var backingFormat: String?
     /// Another file that holds the data, or part of it (qcow2 `data-file`, VMDK extents).
     package var dataFile: String?
 }
@@ -55,6 +57,7 @@ package struct DiskImages: Sendable {
                 // The file may name it as one beside itself.
                 $0.replacing("/./", with: "/")
             },
+            backingFormat: value["backing-filename-format"]?.stringValue,
             dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue
         )
     }

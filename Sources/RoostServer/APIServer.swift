@@ -87,6 +87,7 @@ package struct APIServer: Sendable {
         HostRoutes(host: host).add(to: api)
         MachineRoutes(host: host).add(to: api)
         ImportRoutes(host: host).add(to: api)
+        CheckpointRoutes(host: host).add(to: api)
         DiskRoutes(host: host).add(to: api)
         NetworkRoutes(host: host).add(to: api)
         JobRoutes(host: host).add(to: api)

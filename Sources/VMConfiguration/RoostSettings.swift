@@ -128,12 +128,12 @@ extension VirtualMachineConfiguration {
 
 extension KeyNode {
     /// The values of all children with a name below a list's node.
-    fileprivate func values<Value>(_ list: String, _ name: String, _ decode: (KeyValue) -> Value?) -> [Value] {
+    func values<Value>(_ list: String, _ name: String, _ decode: (KeyValue) -> Value?) -> [Value] {
         (self[list]?.children ?? []).filter { $0.name == name }.compactMap { decode($0.value) }
     }
 
     /// Replaces all children with a name below a list's node; an empty list has no node.
-    fileprivate mutating func setValues(_ list: String, _ name: String, _ values: [KeyValue]) {
+    mutating func setValues(_ list: String, _ name: String, _ values: [KeyValue]) {
         var node = self[list] ?? KeyNode(list)
         node.children.removeAll { $0.name == name }
         node.children += values.map { KeyNode(name, $0) }

@@ -16,8 +16,9 @@ struct Roost: AsyncParsableCommand {
               roost vm console web
             """,
         subcommands: [
-            HostCommand.self, VMCommand.self, DiskCommand.self, NICCommand.self, SwitchCommand.self,
-            FirmwareCommand.self, FileCommand.self, EventsCommand.self, JobCommand.self, CompletionCommand.self,
+            HostCommand.self, VMCommand.self, CheckpointCommand.self, DiskCommand.self, NICCommand.self,
+            SwitchCommand.self, FirmwareCommand.self, FileCommand.self, EventsCommand.self, JobCommand.self,
+            CompletionCommand.self,
         ]
     )
 

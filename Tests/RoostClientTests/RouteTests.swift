@@ -51,6 +51,21 @@ private struct Route: Sendable {
         Route("POST /v1/vms/web/console") {
             try await $0.console("web", input: AsyncStream<[UInt8]> { nil }, output: { _ in })
         },
+        Route("GET /v1/vms/web/checkpoints") { _ = try await $0.checkpoints(of: "web") },
+        Route("POST /v1/vms/web/checkpoints?wait=7", body: #"{"kind":"Standard","name":"a"}"#) {
+            let request = CreateCheckpointRequest(name: "a", kind: .standard)
+            _ = try await $0.createCheckpoint(of: "web", request, waitSeconds: 7)
+        },
+        Route("GET /v1/vms/web/checkpoints/a%2Fb") { _ = try await $0.checkpoint(of: "web", "a/b") },
+        Route("PATCH /v1/vms/web/checkpoints/a", body: #"{"name":"b"}"#) {
+            _ = try await $0.updateCheckpoint(of: "web", "a", UpdateCheckpointRequest(name: "b"))
+        },
+        Route("POST /v1/vms/web/checkpoints/a/apply", body: #"{"checkpointFirst":true}"#) {
+            _ = try await $0.applyCheckpoint(to: "web", "a", ApplyCheckpointRequest(checkpointFirst: true))
+        },
+        Route("DELETE /v1/vms/web/checkpoints/a", body: #"{"subtree":true}"#) {
+            _ = try await $0.removeCheckpoint(of: "web", "a", RemoveCheckpointRequest(subtree: true))
+        },
         Route("GET /v1/vms/web/disks") { _ = try await $0.drives(of: "web") },
         Route("POST /v1/vms/web/disks", body: #"{"path":"a"}"#) {
             _ = try await $0.attachDisk(to: "web", AttachDiskRequest(path: "a"))

@@ -31,6 +31,7 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
             "console", "screenshot", "import", "export", "update-version", "version-history",
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
+        let checkpoint = ["create", "list", "show", "rename", "apply", "remove"]
         let others = [
             "host show", "host versions", "host scrub", "host stop-guests", "nic list", "switch create", "switch list",
             "switch remove",
@@ -38,7 +39,13 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
             "file show", "file verify", "file repair", "file diff", "file export", "file import",
             "events", "job list", "job show", "job cancel", "completion",
         ]
-        #expect(Set(leaves) == Set(vm.map { "vm \($0)" } + disk.map { "disk \($0)" } + others))
+        #expect(
+            Set(leaves)
+                == Set(
+                    vm.map { "vm \($0)" } + disk.map { "disk \($0)" }
+                        + checkpoint.map { "checkpoint \($0)" } + others
+                )
+        )
     }
 
     @Test(arguments: CommandPath.all)

@@ -27,7 +27,7 @@ struct CheckpointKeeper: Sendable {
     /// Whom disk files belong to.
     let user: QEMUUser
 
-    private var store: CheckpointStore { shelf.store }
+    var store: CheckpointStore { shelf.store }
 
     // MARK: - Making
 
@@ -43,7 +43,7 @@ struct CheckpointKeeper: Sendable {
         var record = record
         record.isArmed = true
         record.parent = before.currentCheckpoint
-        record.disks = try plan.branches.map { try Self.disk($0.base) }
+        record.disks = try plan.branches.map { try Self.disk($0.base, $0.baseFormat) }
         do {
             try await note(machine, making: plan.branches.map(\.overlay), and: variablesFiles(of: id))
             try await arm(id, before, record)
@@ -103,7 +103,7 @@ struct CheckpointKeeper: Sendable {
     ///   applied. The machine is as before then.
     func apply(_ checkpoint: StoredCheckpoint, to machine: Machine, generationID: GUID) async throws {
         try await settle(machine)
-        for disk in checkpoint.record.disks where try Self.disk(disk.path) != disk {
+        for disk in checkpoint.record.disks where try Self.disk(disk.path, disk.format) != disk {
             throw APIError(
                 .corrupt,
                 "the disk \(disk.path) of the checkpoint \"\(checkpoint.record.name)\" was changed by another program since "
@@ -111,7 +111,11 @@ struct CheckpointKeeper: Sendable {
             )
         }
         let (before, store) = (try await machine.load(), store)
-        let kept = try await onDisk { try store.load(id: checkpoint.id, path: checkpoint.path) }
+        let kept = try await onDisk {
+            let stored = try store.load(id: checkpoint.id, path: checkpoint.path)
+            // The machine may have been upgraded since; what it is now it stays.
+            return stored.version < before.version ? try stored.converted(to: before.version).configuration : stored
+        }
         var generator = SystemRandomNumberGenerator()
         let plan = try BranchPlan(kept, using: &generator)
         do {
@@ -125,9 +129,12 @@ struct CheckpointKeeper: Sendable {
             try Task.checkCancellation()
             _ = try await machine.commit { configuration in
                 let id = configuration.id
+                let spare = configuration.spareDisks
                 configuration.root = kept.root.withoutOrigins()
                 configuration.id = id
                 configuration.checkpoint = nil
+                configuration.name = before.name
+                (configuration.spareDisks, configuration.removedCheckpoints) = (spare, [])
                 try configuration.branch(plan)
                 configuration.currentCheckpoint = checkpoint.id
                 configuration.vmGenerationID = generationID
@@ -142,7 +149,8 @@ struct CheckpointKeeper: Sendable {
 
     /// The files of a machine that stand on a file of one of its checkpoints: those it has written since.
     private func overlays(of configuration: VirtualMachineConfiguration, _ machine: GUID) async throws -> [String] {
-        let kept = shelf.disks(of: machine)
+        let own = configuration.drives.compactMap(\.path)
+        let kept = shelf.disks(of: machine).union(Set(configuration.spareDisks).subtracting(own))
         var found: [String] = []
         for drive in configuration.drives where drive.kind == .hardDisk {
             guard let path = drive.path, !kept.contains(path), fileExists(path) else { continue }
@@ -173,6 +181,10 @@ struct CheckpointKeeper: Sendable {
             try await takeVariables(of: source, for: machine.id)
             configuration = try await machine.commit { $0.variablesToTake = nil }
         }
+        if !configuration.removedCheckpoints.isEmpty {
+            try await finishRemoval(configuration.removedCheckpoints, of: machine)
+        }
+        try await learnChanges(of: machine.id)
         guard let note else { return }
         let needed = shelf.disks(of: machine.id).union(configuration.drives.compactMap(\.path))
             .union(shelf.checkpoints(of: machine.id).flatMap { variablesFiles(of: $0.id) })
@@ -180,7 +192,7 @@ struct CheckpointKeeper: Sendable {
     }
 
     /// Deletes a checkpoint's own files; its disks stay.
-    private func forget(_ checkpoint: StoredCheckpoint) async throws {
+    func forget(_ checkpoint: StoredCheckpoint) async throws {
         let (store, variables) = (store, directory.ofCheckpoints.guestState(checkpoint.id))
         try await onDisk {
             try store.remove(checkpoint)
@@ -207,9 +219,10 @@ struct CheckpointKeeper: Sendable {
         return [path, directory.ofCheckpoints.copy(of: path)]
     }
 
-    private func note(
+    /// Notes what is about to be made; a note that names nothing says that there is something to be settled.
+    func note(
         _ machine: Machine,
-        making disks: [String],
+        making disks: [String] = [],
         and others: [String] = [],
         dropping: [String] = []
     ) async throws {
@@ -219,10 +232,11 @@ struct CheckpointKeeper: Sendable {
         _ = try await onDisk { try BranchingNote(id, making: paths, dropping: dropping, in: directory) }
     }
 
-    private static func disk(_ path: String) throws -> CheckpointRecord.Disk {
+    /// A disk file as it is now.
+    static func disk(_ path: String, _ format: RoostSettings.DiskFormat) throws -> CheckpointRecord.Disk {
         guard let status = fileStatus(path) else {
             throw APIError(.notFound, "there is no disk \(path)")
         }
-        return CheckpointRecord.Disk(path: path, sizeInBytes: status.size, changed: status.changed)
+        return CheckpointRecord.Disk(path: path, sizeInBytes: status.size, changed: status.changed, format: format)
     }
 }

@@ -40,6 +40,26 @@ final class CheckpointShelf: Sendable {
     /// The files that the checkpoints of a machine rely on.
     func disks(of machine: GUID) -> Set<String> { Set(all(of: machine).flatMap { $0.record.disks.map(\.path) }) }
 
+    /// The files that the checkpoints of all machines but one rely on.
+    func disks(besides machine: GUID) -> Set<String> {
+        found.withLock { found in
+            Set(found.values.filter { $0.record.machine != machine }.flatMap { $0.record.disks.map(\.path) })
+        }
+    }
+
+    /// A checkpoint that relies on a file; nil when none does.
+    func checkpoint(relyingOn path: String) -> StoredCheckpoint? {
+        found.withLock { $0.values.first { $0.record.disks.contains { $0.path == path } } }
+    }
+
+    /// The machines with a checkpoint whose making was cut off.
+    var machinesWithArmed: Set<GUID> {
+        found.withLock { Set($0.values.filter(\.record.isArmed).map(\.record.machine)) }
+    }
+
+    /// The machines that have checkpoints.
+    var machines: Set<GUID> { found.withLock { Set($0.values.map(\.record.machine)) } }
+
     func put(_ checkpoint: StoredCheckpoint) { found.withLock { $0[checkpoint.id] = checkpoint } }
 
     func take(_ id: GUID) { found.withLock { _ = $0.removeValue(forKey: id) } }

@@ -57,6 +57,12 @@ package struct BranchPlan: Hashable, Sendable {
         return "\(base[..<split])\(stem).\(String(repeating: "0", count: 8 - digits.utf8.count))\(digits).qcow2"
     }
 
+    /// Whether a path is such as ``overlayPath(over:using:)`` makes.
+    package static func isOverlay(_ path: String) -> Bool {
+        let parts = path.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count >= 3 && parts[parts.count - 1] == "qcow2" && isDigits(parts[parts.count - 2])
+    }
+
     private static func isDigits(_ text: Substring) -> Bool {
         text.utf8.count == 8 && text.utf8.allSatisfy { 0x30...0x39 ~= $0 || 0x61...0x66 ~= $0 }
     }
@@ -70,16 +76,21 @@ extension VirtualMachineConfiguration {
         try useDisks(Dictionary(plan.branches.map { ($0.base, $0.overlay) }) { first, _ in first })
     }
 
-    /// Lets hard disks use other files, which are qcow2 unless they were known before.
+    /// Lets hard disks use other files.
     ///
-    /// - Parameter replacements: the new files by the old ones.
-    package mutating func useDisks(_ replacements: [String: String]) throws(ConfigurationError) {
+    /// - Parameters:
+    ///   - replacements: the new files by the old ones.
+    ///   - format: what the new ones are.
+    package mutating func useDisks(
+        _ replacements: [String: String],
+        format: RoostSettings.DiskFormat = .qcow2
+    ) throws(ConfigurationError) {
         var formats = roost.diskFormats
         for var drive in drives where drive.kind == .hardDisk {
             guard let old = drive.path, let new = replacements[old] else { continue }
             drive.path = new
             try setDrive(drive)
-            formats[new] = formats[new] ?? .qcow2
+            formats[new] = format
             formats[old] = nil
         }
         roost.diskFormats = formats

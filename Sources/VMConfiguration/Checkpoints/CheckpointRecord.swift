@@ -19,13 +19,15 @@ package struct CheckpointRecord: Hashable, Sendable {
         package var path: String
         /// The file's size in bytes.
         package var sizeInBytes: UInt64
-        /// When the file was last changed, in nanoseconds since 1970.
+        /// When the file was last changed, in nanoseconds since 1970; 0 while Roost itself changes its header.
         package var changed: Int64
+        package var format: RoostSettings.DiskFormat
 
-        package init(path: String, sizeInBytes: UInt64, changed: Int64) {
+        package init(path: String, sizeInBytes: UInt64, changed: Int64, format: RoostSettings.DiskFormat = .qcow2) {
             self.path = path
             self.sizeInBytes = sizeInBytes
             self.changed = changed
+            self.format = format
         }
     }
 
@@ -111,7 +113,8 @@ extension CheckpointRecord {
                 let size = row["size"]?.value.asInteger.flatMap(UInt64.init(exactly:)),
                 let changed = row["changed"]?.value.asInteger
             else { return nil }
-            return Disk(path: path, sizeInBytes: size, changed: changed)
+            let format = row["format"]?.value.asString.flatMap(RoostSettings.DiskFormat.init(rawValue:))
+            return Disk(path: path, sizeInBytes: size, changed: changed, format: format ?? .qcow2)
         }
         receipt = node["receipt"].map(CheckpointReceipt.init) ?? CheckpointReceipt()
     }
@@ -130,6 +133,7 @@ extension CheckpointRecord {
                     KeyNode("pathname", .string(disk.path)),
                     KeyNode("size", .int(Int64(clamping: disk.sizeInBytes))),
                     KeyNode("changed", .int(disk.changed)),
+                    KeyNode("format", .string(disk.format.rawValue)),
                 ]
             )
         }

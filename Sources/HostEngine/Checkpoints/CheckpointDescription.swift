@@ -1,0 +1,68 @@
+import ConfigStore
+import RoostAPI
+import VMConfiguration
+
+extension CheckpointSummary {
+    init(_ stored: StoredCheckpoint, depth: Int, isCurrent: Bool) {
+        self.init(
+            id: stored.id,
+            name: stored.record.name,
+            kind: CheckpointKind(stored.record.kind),
+            created: timestamp(stored.record.created),
+            parent: stored.record.parent,
+            depth: depth,
+            isCurrent: isCurrent,
+            consistency: CheckpointConsistency(stored.record.receipt.consistency)
+        )
+    }
+}
+
+extension CheckpointKind {
+    fileprivate init(_ kind: CheckpointRecord.Kind) {
+        switch kind {
+        case .production: self = .production
+        case .standard: self = .standard
+        }
+    }
+}
+
+extension CheckpointConsistency {
+    fileprivate init(_ consistency: CheckpointReceipt.Consistency) {
+        switch consistency {
+        case .application: self = .application
+        case .fileSystem: self = .fileSystem
+        case .crash: self = .crash
+        }
+    }
+}
+
+extension CheckpointReceiptInfo {
+    init(_ receipt: CheckpointReceipt) {
+        self.init(
+            consistency: CheckpointConsistency(receipt.consistency),
+            reason: receipt.reason,
+            fileSystems: receipt.fileSystems.map {
+                FileSystem(mountPoint: $0.mountPoint, type: $0.type, skipped: $0.skipped)
+            },
+            lease: receipt.lease?.rawValue,
+            freezeMicroseconds: receipt.freezeInMicroseconds,
+            transactionMicroseconds: receipt.transactionInMicroseconds,
+            agentVersion: receipt.agentVersion,
+            hasVariables: receipt.hasVariables
+        )
+    }
+}
+
+extension CheckpointDetail.Disk {
+    /// Compares a file with what the checkpoint knows of it; blocks on the disk.
+    init(_ disk: CheckpointRecord.Disk) {
+        let problem: String? =
+            switch fileStatus(disk.path) {
+            case nil: "the file is missing"
+            case let now? where now.size != disk.sizeInBytes || now.changed != disk.changed:
+                "another program has changed the file since"
+            default: nil
+            }
+        self.init(path: disk.path, sizeBytes: disk.sizeInBytes, problem: problem)
+    }
+}

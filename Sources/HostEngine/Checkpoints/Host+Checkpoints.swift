@@ -1,0 +1,66 @@
+import ConfigStore
+import Logging
+package import RoostAPI
+import RoostPrimitives
+
+extension Host {
+    /// Reads all checkpoints; one bad file hides no other.
+    func readCheckpoints() async {
+        let shelf = context.keeper.shelf
+        do {
+            try await onDisk { try shelf.read() }
+        } catch {
+            context.log.error("cannot read the checkpoints", metadata: ["error": "\(error)"])
+        }
+        for (id, reason) in shelf.damaged {
+            context.log.error("a checkpoint cannot be used", metadata: ["id": "\(id)", "reason": "\(reason)"])
+        }
+        for id in shelf.machines where machines[id] == nil {
+            context.log.warning(
+                "there are checkpoints of a virtual machine that this host does not have",
+                metadata: ["machine": "\(id)"]
+            )
+        }
+    }
+
+    /// Completes or undoes what an earlier roostd was doing with the checkpoints of machines that are off.
+    func settleCheckpoints() async {
+        let directory = context.directory
+        let noted = (try? await onDisk { try BranchingNote.machines(in: directory) }) ?? []
+        for id in Set(noted).union(context.keeper.shelf.machinesWithArmed) {
+            guard let machine = machines[id], await machine.settleCheckpointsAtStart() else { continue }
+            _ = await context.jobs.run(
+                "checkpoint.merge",
+                subject: await machine.name,
+                virtualMachine: id
+            ) { reporter in
+                try await machine.mergeLeftovers(besides: await self.disksInUse(besides: id), reporter)
+                return nil
+            }
+        }
+    }
+
+    /// Gives a machine the state of one of its checkpoints.
+    package func applyCheckpoint(
+        _ reference: String,
+        _ checkpoint: String,
+        _ request: ApplyCheckpointRequest,
+        _ reporter: JobCenter.Reporter
+    ) async throws {
+        let machine = try machine(reference)
+        let others = await disksInUse(besides: machine.id)
+        try await machine.applyCheckpoint(checkpoint, request, besides: others, reporter)
+    }
+
+    /// Removes a checkpoint of a machine, or one with all that came from it.
+    package func removeCheckpoint(
+        _ reference: String,
+        _ checkpoint: String,
+        _ request: RemoveCheckpointRequest,
+        _ reporter: JobCenter.Reporter
+    ) async throws {
+        let machine = try machine(reference)
+        let others = await disksInUse(besides: machine.id)
+        try await machine.removeCheckpoint(checkpoint, request, besides: others, reporter)
+    }
+}

@@ -1,0 +1,239 @@
+import Foundation
+import RoostAPI
+import RoostClient
+import RoostPrimitives
+import Testing
+
+extension Integration {
+    /// Checkpoints of machines that are off, by the command line and the API, with the real qemu-img.
+    @Suite(.serialized) struct CheckpointTests {
+        /// A machine without firmware variables whose one disk holds a byte all over its first MiB.
+        private func machine(_ roostd: Roostd, _ name: String = "web", holding byte: Int = 1) async throws -> String {
+            let id = try await roostd.create(name) { $0.diskSizeBytes = 64 << 20 }
+            try await write(roostd, name, byte)
+            return id
+        }
+
+        /// The file that a machine writes.
+        private func disk(_ roostd: Roostd, _ vm: String) async throws -> String {
+            try #require(try await roostd.client.drives(of: vm).first { $0.kind == "disk" }?.path)
+        }
+
+        private func write(_ roostd: Roostd, _ vm: String, _ byte: Int) async throws {
+            try await tool("qemu-io", "-f", "qcow2", "-c", "write -P \(byte) 0 1M", try await disk(roostd, vm))
+        }
+
+        private func holds(_ path: String, _ byte: Int) async throws -> Bool {
+            let result = try await run("/usr/bin/qemu-io", ["-r", "-f", "qcow2", "-c", "read -P \(byte) 0 1M", path])
+            if result.text.contains("verification failed") { return false }
+            try #require(result.status == 0, "\(result)")
+            return true
+        }
+
+        private func roost(_ roostd: Roostd, _ arguments: String...) async throws -> CommandResult {
+            try await run(Laboratory.roost, ["--run-dir", roostd.runDirectory, "checkpoint"] + arguments)
+        }
+
+        private func take(_ roostd: Roostd, _ vm: String, _ name: String) async throws -> String {
+            let job = try await roostd.client.createCheckpoint(of: vm, .init(name: name), waitSeconds: 60)
+            return try #require(try job.succeeded().result)
+        }
+
+        @Test func commandsTakeListRenameApplyAndRemove() async throws {
+            try await withRoostd("checkpoint-commands") { roostd in
+                _ = try await machine(roostd)
+                let first = try await roost(roostd, "create", "web", "--name", "one")
+                #expect(first.status == 0, "\(first)")
+                try await write(roostd, "web", 2)
+                #expect(try await roost(roostd, "create", "web").status == 0)
+                try await write(roostd, "web", 3)
+
+                let list = try await roost(roostd, "list", "web")
+                let rows = list.text.split(separator: "\n")
+                #expect(rows.count == 3 && rows[1].contains("one") && rows[2].contains("*"), "\(list)")
+                #expect(list.text.contains("Production") && list.text.contains("Application"))
+                let shown = try await roost(roostd, "show", "web", "one")
+                #expect(shown.status == 0 && shown.text.contains("web.qcow2"), "\(shown)")
+                // Names are text, whatever is in them.
+                let strange = "a/b ..%2F \u{1F409} \"'"
+                #expect(try await roost(roostd, "rename", "web", "one", strange).status == 0)
+                #expect(try await roost(roostd, "show", "web", strange).text.contains(strange))
+
+                let asked = try await roost(roostd, "apply", "web", strange)
+                #expect(asked.status == APIError.Code.invalidArgument.exitCode && asked.errors.contains("--yes"))
+                let applied = try await roost(roostd, "apply", "web", strange, "--checkpoint-first", "--yes")
+                #expect(applied.status == 0, "\(applied)")
+                #expect(try await holds(disk(roostd, "web"), 1))
+                let checkpoints = try await roostd.client.checkpoints(of: "web")
+                #expect(checkpoints.map(\.depth) == [0, 1, 2])
+                #expect(checkpoints.map(\.isCurrent) == [true, false, false])
+
+                let removed = try await roost(roostd, "remove", "web", strange, "--subtree", "--yes")
+                #expect(removed.status == 0, "\(removed)")
+                #expect(try await roostd.client.checkpoints(of: "web").isEmpty)
+                #expect(try await disk(roostd, "web").hasSuffix("/web.qcow2"))
+                #expect(try await holds(disk(roostd, "web"), 1))
+                #expect(try await roostd.client.disks().count == 1)
+            }
+        }
+
+        @Test func whatCannotBeIsRefusedAndChangesNothing() async throws {
+            try await withRoostd("checkpoint-refusals") { roostd in
+                let client = roostd.client
+                _ = try await machine(roostd)
+                try await roostd.create("bare")
+                func code(_ job: Job) -> APIError.Code? { job.error?.code }
+                let without = try await client.createCheckpoint(of: "bare", waitSeconds: 30)
+                #expect(code(without) == .invalidState && without.error?.message.contains("no disk") == true)
+                for name in ["", String(repeating: "x", count: 101), "a\nb", GUID.random().uppercased] {
+                    let job = try await client.createCheckpoint(of: "web", .init(name: name), waitSeconds: 30)
+                    #expect(code(job) == .invalidArgument, "\(name): \(job)")
+                }
+                #expect(try await refusal { try await client.checkpoint(of: "web", "x") }?.code == .notFound)
+
+                let first = try await take(roostd, "web", "same")
+                _ = try await take(roostd, "web", "same")
+                let twice = try await refusal { try await client.checkpoint(of: "web", "same") }
+                #expect(twice?.code == .invalidArgument && twice?.message.contains(first) == true)
+                let base = try #require(try await client.checkpoint(of: "web", first).disks.first?.path)
+                let attach = try await refusal { try await client.attachDisk(to: "bare", .init(path: base)) }
+                #expect(attach?.code == .busy && attach?.message.contains("same") == true)
+                let resize = try await client.resizeDisk(.init(path: base, sizeBytes: 128 << 20), waitSeconds: 30)
+                #expect(code(resize) == .busy)
+
+                // Another program writes into a file that a checkpoint relies on.
+                try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 9 8M 1M", base)
+                #expect(try await client.checkpoint(of: "web", first).disks.first?.problem != nil)
+                let apply = try await client.applyCheckpoint(to: "web", first, waitSeconds: 30)
+                #expect(code(apply) == .corrupt && apply.error?.message.contains(base) == true)
+                #expect(try await client.checkpoints(of: "web").count == 2)
+
+                var off = UpdateVirtualMachineRequest()
+                off.checkpointType = .disabled
+                _ = try await client.updateVirtualMachine("web", off)
+                #expect(code(try await client.createCheckpoint(of: "web", waitSeconds: 30)) == .invalidState)
+
+                try await client.removeVirtualMachine("web", .init(removeDisks: true), waitSeconds: 30).succeeded()
+                #expect(try await client.disks().isEmpty)
+                #expect(roostd.stateFiles().allSatisfy { $0.hasSuffix("Snapshots/") || !$0.contains("Snapshots/") })
+            }
+        }
+
+        @Test func guestFindsWhatWasAndIsToldOfIt() async throws {
+            try await withRoostd("checkpoint-guest") { roostd in
+                let client = roostd.client
+                try await roostd.createGuest("web", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority")
+                let data = try await client.createDisk(.init(path: "data.qcow2", sizeBytes: 64 << 20), waitSeconds: 30)
+                _ = try await client.attachDisk(to: "web", .init(path: try #require(data.result)))
+                let write = { (word: String) in "printf '%-8s' \(word) | dd of=/dev/sdb conv=fsync 2>/dev/null" }
+                let read = "dd if=/dev/sdb bs=8 count=1 2>/dev/null; echo"
+
+                var console = try await roostd.boot("web")
+                _ = try await console.shell(write("before"))
+                try await roostd.turnOff("web")
+                let checkpoint = try await take(roostd, "web", "good")
+                let identifiers = try await identifier(roostd, "web")
+                console = try await roostd.boot("web")
+                #expect(try await console.shell(read).contains("before"))
+                _ = try await console.shell(write("after"))
+                // It runs: nothing is taken from under it.
+                let busy = try await client.applyCheckpoint(to: "web", checkpoint, waitSeconds: 30)
+                #expect(busy.error?.code == .invalidState)
+                try await roostd.turnOff("web")
+
+                try await client.applyCheckpoint(to: "web", checkpoint, .init(checkpointFirst: true), waitSeconds: 60)
+                    .succeeded()
+                #expect(try await identifier(roostd, "web") != identifiers)
+                console = try await roostd.boot("web")
+                #expect(try await console.shell(read).contains("before"))
+                try await roostd.turnOff("web")
+
+                let later = try #require(try await client.checkpoints(of: "web").first { $0.name == "before good" })
+                try await client.applyCheckpoint(to: "web", later.id.uppercased, waitSeconds: 60).succeeded()
+                for row in try await client.checkpoints(of: "web") {
+                    try await client.removeCheckpoint(of: "web", row.id.uppercased, waitSeconds: 60).succeeded()
+                }
+                console = try await roostd.boot("web")
+                #expect(try await console.shell(read).contains("after"))
+                #expect(try await client.drives(of: "web").allSatisfy { $0.disk?.backingFile == nil })
+            }
+        }
+
+        /// The VM-Generation ID that QEMU was or will be given.
+        private func identifier(_ roostd: Roostd, _ vm: String) async throws -> String {
+            let id = try await roostd.summary(vm).id.uppercased
+            let path = roostd.configuration(id)
+            let shown = try await run(
+                Laboratory.roost,
+                ["file", "show", path, "--key", "configuration/global_settings/devices/generation_id"]
+            )
+            try #require(shown.status == 0, "\(shown)")
+            return shown.text
+        }
+
+        @Test func roostdKilledAtAnyMomentLeavesTheTreeAsBeforeOrAsBehind() async throws {
+            try await withRoostd("checkpoint-killed") { roostd in
+                let client = roostd.client
+                _ = try await machine(roostd)
+                var numbers = SeededNumbers(seed: 0x5EED_0009)
+                var machine = 1
+                var kept: [String: Int] = [:]
+                var cut = 0
+                for round in 1...16 {
+                    machine = round % 250 + 1
+                    try await write(roostd, "web", machine)
+                    let before = (machine, kept)
+                    var behind = before
+                    let work: Task<Job, any Error>
+                    switch round % 4 {
+                    case 0 where !kept.isEmpty:
+                        let id = try #require(kept.keys.sorted().randomElement(using: &numbers))
+                        behind.1[id] = nil
+                        work = Task { try await client.removeCheckpoint(of: "web", id, waitSeconds: 60) }
+                    case 3 where !kept.isEmpty:
+                        let id = try #require(kept.keys.sorted().randomElement(using: &numbers))
+                        behind.0 = try #require(kept[id])
+                        work = Task { try await client.applyCheckpoint(to: "web", id, waitSeconds: 60) }
+                    default: work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
+                    }
+                    // Two processes of qemu-img and some ten transactions take about this long.
+                    try await Task.sleep(for: .milliseconds(Int.random(in: 0...180, using: &numbers)))
+                    await roostd.kill9()
+                    if (try? await work.value) == nil { cut += 1 }
+                    try await roostd.start()
+                    // What a removal has left this roostd merges by itself.
+                    for job in try await client.jobs() where job.state == .running {
+                        try await client.job(job.id, waitSeconds: 60).succeeded()
+                    }
+
+                    let found = Set(try await client.checkpoints(of: "web").map(\.id.uppercased))
+                    let made = found.subtracting(kept.keys)
+                    #expect(made.count <= 1)
+                    for id in made { behind.1[id] = before.0 }
+                    let isBehind = try await holds(disk(roostd, "web"), behind.0)
+                    let isBefore = try await holds(disk(roostd, "web"), before.0)
+                    let states = [before, behind].filter { Set($0.1.keys) == found }
+                    let fitting = states.first { $0.0 == behind.0 && isBehind || $0.0 == before.0 && isBefore }
+                    (machine, kept) = try #require(fitting, "round \(round): \(found), \(before), \(behind)")
+                    for (id, byte) in kept {
+                        let disk = try #require(try await client.checkpoint(of: "web", id).disks.first)
+                        #expect(disk.problem == nil, "round \(round): \(disk)")
+                        #expect(try await holds(disk.path, byte), "round \(round): \(disk.path)")
+                    }
+                    for disk in try await client.disks() {
+                        #expect(disk.problem == nil, "round \(round): \(disk)")
+                        try await tool("qemu-img", "check", "-q", disk.path)
+                    }
+                }
+                // Otherwise every moment was too late.
+                #expect(cut > 2)
+                for id in kept.keys.sorted() {
+                    try await client.removeCheckpoint(of: "web", id, waitSeconds: 60).succeeded()
+                }
+                #expect(try await holds(disk(roostd, "web"), machine))
+                let disks = try await client.disks()
+                #expect(disks.count == 1, "\(disks)")
+            }
+        }
+    }
+}
