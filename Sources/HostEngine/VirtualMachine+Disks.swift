@@ -132,9 +132,8 @@ extension VirtualMachine {
         guard let machine,
             let drive = try await load().drives.first(where: { $0.path == path && $0.kind == .hardDisk })
         else { return false }
-        try await machine.monitor.execute(
-            QMPCommands.BlockResize(nodeName: MachineArguments.nodeName(drive.location), sizeInBytes: sizeBytes)
-        )
+        let node = try await machine.topNode(drive.location)?.name ?? MachineArguments.nodeName(drive.location)
+        try await machine.monitor.execute(QMPCommands.BlockResize(nodeName: node, sizeInBytes: sizeBytes))
         return true
     }
 
@@ -184,21 +183,7 @@ extension VirtualMachine {
         } catch let error as QMPError where error.errorClass == .deviceNotFound {
             // An earlier roostd was killed between QEMU and the configuration.
         }
-        // A SCSI device goes at once; its node may be busy until the last request has ended.
-        var lastError: (any Error)?
-        for _ in 0..<50 {
-            do {
-                return try await machine.monitor.execute(
-                    QMPCommands.BlockdevDelete(nodeName: MachineArguments.nodeName(location))
-                )
-            } catch let error as QMPError where error.message.contains("Failed to find node") {
-                return
-            } catch {
-                lastError = error
-                try await Task.sleep(for: .milliseconds(100))
-            }
-        }
-        if let lastError { throw lastError }
+        try await machine.closeNodes(of: location)
     }
 
     private func parseLocation(_ text: String) throws -> DriveLocation {

@@ -1,3 +1,5 @@
+import QMP
+
 extension DiskImages {
     /// Makes an empty qcow2 file that stands on another file: what is not in it is read from there.
     ///
@@ -71,6 +73,17 @@ extension DiskImages {
         ])
         guard result.succeeded else { throw failure("cannot put the disk \(path) onto \(base)", result) }
         try syncFile(path)
+    }
+
+    /// Whether anything has been written into a qcow2 file since it was made.
+    package func holdsData(_ path: String) async throws -> Bool {
+        try requireFile(path)
+        let result = try await tool.run(["map", "--output=json", "-f", "qcow2", "--", path], deadline: .seconds(600))
+        guard result.succeeded, let value = try? JSONValue(parsing: result.output), let rows = value.arrayValue else {
+            throw failure("cannot look into the disk \(path)", result)
+        }
+        // What stands in the file itself has depth 0, and is present there.
+        return rows.contains { $0["depth"]?.uint64Value == 0 && $0["present"]?.boolValue == true }
     }
 
     /// What is wrong with the structures of a qcow2 file that is not in use; nil when nothing is.

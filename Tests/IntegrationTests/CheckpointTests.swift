@@ -159,6 +159,99 @@ extension Integration {
             }
         }
 
+        @Test func runningGuestIsFrozenForAnInstantAndGoesOn() async throws {
+            try await withRoostd("checkpoint-live") { roostd in
+                let client = roostd.client
+                try await roostd.createGuest("web", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority")
+                let data = try await client.createDisk(.init(path: "data.img", sizeBytes: 64 << 20), waitSeconds: 30)
+                _ = try await client.attachDisk(to: "web", .init(path: try #require(data.result), format: "raw"))
+                var console = try await roostd.boot("web")
+                try await roostd.waitForAgent("web")
+                _ = try await console.shell("echo before > /data/one; printf before > /dev/sdb; sync")
+                let created = try await roost(roostd, "create", "web", "--name", "live")
+                #expect(created.status == 0, "\(created)")
+                let shown = try await client.checkpoint(of: "web", "live")
+                #expect(shown.receipt.consistency == .fileSystem, "\(shown.receipt)")
+                #expect(shown.receipt.lease == "guestTimer" && shown.receipt.hasVariables)
+                #expect(shown.receipt.fileSystems.contains { $0.mountPoint == "/data" && $0.skipped == nil })
+                #expect(shown.receipt.freezeMicroseconds ?? 0 > 0 && shown.receipt.agentVersion != nil)
+                #expect(shown.disks.count == 2 && shown.disks.allSatisfy { $0.problem == nil }, "\(shown.disks)")
+
+                // It goes on, in new files; a disk can go and grow as ever.
+                _ = try await console.shell("echo after > /data/two; printf after! > /dev/sdb; sync")
+                #expect(try await client.drives(of: "web").allSatisfy { $0.disk?.backingFile != nil })
+                #expect(try await take(roostd, "web", "second") != shown.summary.id.uppercased)
+                let second = try #require(try await client.drives(of: "web").last)
+                try await client.resizeDisk(
+                    .init(path: try #require(second.path), sizeBytes: 96 << 20),
+                    waitSeconds: 30
+                ).succeeded()
+                #expect(try await console.shell("cat /sys/block/sdb/size").contains("196608"))
+                try await client.detachDisk(from: "web", location: second.location)
+                try await eventually("the disk is gone") {
+                    try await console.shell("ls /sys/block").contains("sdb") == false
+                }
+                try await roostd.turnOff("web")
+
+                try await client.applyCheckpoint(to: "web", "live", waitSeconds: 60).succeeded()
+                console = try await roostd.boot("web")
+                #expect(try await console.shell("cat /data/one; ls /data").contains("before"))
+                #expect(try await console.shell("ls /data").contains("two") == false)
+                #expect(try await console.shell("dd if=/dev/sdb bs=6 count=1 2>/dev/null; echo").contains("before"))
+                try await roostd.turnOff("web")
+                for disk in try await client.disks() where disk.format == "qcow2" {
+                    try await tool("qemu-img", "check", "-q", disk.path)
+                }
+            }
+        }
+
+        @Test func roostdKilledWhileAGuestIsFrozenLeavesItThawedAndTheTreeWhole() async throws {
+            try await withRoostd("checkpoint-live-killed") { roostd in
+                let client = roostd.client
+                try await roostd.createGuest("web", generation: 1)
+                var console = try await roostd.boot("web")
+                try await roostd.waitForAgent("web")
+                var numbers = SeededNumbers(seed: 0x5EED_000A)
+                var kept: [String: String] = [:]
+                var cut = 0
+                for round in 1...8 {
+                    let mark = "mark-\(round)"
+                    _ = try await console.shell("echo \(mark) > /data/mark; sync")
+                    let work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
+                    try await Task.sleep(for: .milliseconds(Int.random(in: 0...900, using: &numbers)))
+                    await roostd.kill9()
+                    if (try? await work.value) == nil { cut += 1 }
+                    try await roostd.start()
+                    #expect(try await roostd.state("web") == .running)
+                    console = try await roostd.console("web")
+                    // The timer in the guest ends a freeze after ten seconds.
+                    _ = try await console.shell("echo x > /data/thawed && sync", within: 20)
+                    let found = try await client.checkpoints(of: "web")
+                    #expect(found.count <= kept.count + 1)
+                    for row in found where kept[row.id.uppercased] == nil { kept[row.id.uppercased] = mark }
+                    #expect(found.count == kept.count, "round \(round): a checkpoint is gone")
+                    for row in found {
+                        let disks = try await client.checkpoint(of: "web", row.id.uppercased).disks
+                        #expect(disks.allSatisfy { $0.problem == nil }, "round \(round): \(disks)")
+                    }
+                    try await roostd.waitForAgent("web")
+                }
+                #expect(cut > 1)
+                // The agent knows that it is thawed.
+                _ = try await console.shell("echo mark-9 > /data/mark; sync")
+                let after = try await take(roostd, "web", "after")
+                #expect(try await client.checkpoint(of: "web", after).receipt.consistency == .fileSystem)
+                kept[after] = "mark-9"
+                let last = try #require(kept.max { $0.value < $1.value })
+                try await roostd.turnOff("web")
+                try await client.applyCheckpoint(to: "web", last.key, waitSeconds: 60).succeeded()
+                console = try await roostd.boot("web")
+                #expect(try await console.shell("cat /data/mark").contains(last.value))
+                try await roostd.turnOff("web")
+                for disk in try await client.disks() { try await tool("qemu-img", "check", "-q", disk.path) }
+            }
+        }
+
         /// The VM-Generation ID that QEMU was or will be given.
         private func identifier(_ roostd: Roostd, _ vm: String) async throws -> String {
             let id = try await roostd.summary(vm).id.uppercased

@@ -19,6 +19,8 @@ struct CheckpointKeeper: Sendable {
         var commit:
             @Sendable (_ change: @escaping @Sendable (inout VirtualMachineConfiguration) throws -> Void) async throws ->
                 VirtualMachineConfiguration
+        /// Its QEMU, when it runs.
+        var running: RunningMachine?
     }
 
     let shelf: CheckpointShelf
@@ -46,7 +48,7 @@ struct CheckpointKeeper: Sendable {
         record.disks = try plan.branches.map { try Self.disk($0.base, $0.baseFormat) }
         do {
             try await note(machine, making: plan.branches.map(\.overlay), and: variablesFiles(of: id))
-            try await arm(id, before, record)
+            try await arm(id, before, record, withVariables: true)
             try await makeOverlays(plan)
             try Task.checkCancellation()
             _ = try await machine.commit { configuration in
@@ -66,13 +68,17 @@ struct CheckpointKeeper: Sendable {
     }
 
     /// Writes the checkpoint as one that does not count yet, with its UEFI variables.
-    private func arm(_ id: GUID, _ configuration: VirtualMachineConfiguration, _ record: CheckpointRecord) async throws
-    {
+    func arm(
+        _ id: GUID,
+        _ configuration: VirtualMachineConfiguration,
+        _ record: CheckpointRecord,
+        withVariables: Bool
+    ) async throws {
         let (store, source) = (store, directory.guestState(configuration.id))
         let target = directory.ofCheckpoints.guestState(id)
         let armed = try await onDisk {
             var record = record
-            if fileExists(source) {
+            if withVariables, fileExists(source) {
                 try FileAccess.write(try FileAccess.read(source), to: target)
                 try store.configurations.keep(target)
                 record.receipt.hasVariables = true
@@ -82,7 +88,7 @@ struct CheckpointKeeper: Sendable {
         shelf.put(armed)
     }
 
-    private func makeOverlays(_ plan: BranchPlan) async throws {
+    func makeOverlays(_ plan: BranchPlan) async throws {
         for branch in plan.branches {
             try await images.createOverlay(
                 branch.overlay,
@@ -171,7 +177,12 @@ struct CheckpointKeeper: Sendable {
         let note = try await onDisk { try BranchingNote(of: machine.id, in: directory) }
         var configuration = try await machine.load()
         for checkpoint in armed {
-            if configuration.currentCheckpoint == checkpoint.id {
+            var counts = configuration.currentCheckpoint == checkpoint.id
+            if !counts, let note {
+                counts = try await completeBranch(checkpoint, note.paths, machine)
+                if counts { configuration = try await machine.load() }
+            }
+            if counts {
                 shelf.put(try await onDisk { try store.update(checkpoint) { _, record in record.isArmed = false } })
             } else {
                 try await forget(checkpoint)
@@ -214,7 +225,7 @@ struct CheckpointKeeper: Sendable {
     }
 
     /// The files that hold a checkpoint's UEFI variables.
-    private func variablesFiles(of checkpoint: GUID) -> [String] {
+    func variablesFiles(of checkpoint: GUID) -> [String] {
         let path = directory.ofCheckpoints.guestState(checkpoint)
         return [path, directory.ofCheckpoints.copy(of: path)]
     }

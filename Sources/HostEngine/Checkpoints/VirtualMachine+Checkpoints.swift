@@ -1,5 +1,7 @@
 import ConfigStore
 import Logging
+import QEMUDriver
+import QMP
 package import RoostAPI
 import RoostPrimitives
 import VMConfiguration
@@ -11,7 +13,8 @@ extension VirtualMachine {
         CheckpointKeeper.Machine(
             id: id,
             load: { try await self.load() },
-            commit: { change in try await self.commit(change) }
+            commit: { change in try await self.commit(change) },
+            running: machine
         )
     }
 
@@ -44,28 +47,73 @@ extension VirtualMachine {
         )
     }
 
-    /// Takes a checkpoint of a machine that is off; returns its identifier.
+    /// Takes a checkpoint of a machine that is off or whose guest runs; returns its identifier.
     package func createCheckpoint(_ request: CreateCheckpointRequest) async throws -> String {
         let wanted = request.name
         if let wanted { try Self.validate(checkpointName: wanted) }
         return try await gate.run {
-            try requireOff("take a checkpoint of")
+            try requireUsable("take a checkpoint of")
             let configuration = try await load()
-            try require(request.kind, configuration)
             let seconds = secondsSinceEpoch()
             var record = CheckpointRecord(
                 machine: id,
                 parent: nil,
                 name: wanted ?? "\(name) - (\(timestamp(seconds)))",
-                // A guest that is off has no memory to keep.
-                kind: .production,
+                kind: try kind(request.kind, configuration),
                 created: seconds,
                 receipt: CheckpointReceipt()
             )
-            record.receipt.consistency = .application
-            let made = try await host.keeper.make(.random(), record, of: kept)
+            let made: StoredCheckpoint
+            if cycle.isActive {
+                made = try await createLive(record, configuration)
+            } else {
+                record.receipt.consistency = .application
+                made = try await host.keeper.make(.random(), record, of: kept)
+            }
             publish("checkpoint.created", "the checkpoint \"\(made.record.name)\" of \(name) was taken")
             return made.id.uppercased
+        }
+    }
+
+    private func createLive(
+        _ record: CheckpointRecord,
+        _ configuration: VirtualMachineConfiguration
+    ) async throws -> StoredCheckpoint {
+        guard let machine, [.running, .paused].contains(cycle.state) else {
+            throw APIError(
+                .invalidState,
+                "cannot take a checkpoint of \(name) while it is \(cycle.state.rawValue): wait until it runs, or is off"
+            )
+        }
+        guard record.kind == .production else {
+            throw APIError(
+                .unsupported,
+                "this release takes no standard checkpoints of a guest that runs: say --production, or stop \(name) first"
+            )
+        }
+        let isRequired = configuration.checkpointType == .productionOnly
+        let rest = await rest(of: machine)
+        if isRequired, case .none(let reason) = rest {
+            throw APIError(
+                .invalidState,
+                "cannot take a production checkpoint of \(name): \(reason); stop it, or allow others with 'roost vm set "
+                    + "--checkpoint-type Production'"
+            )
+        }
+        return try await host.keeper.makeLive(.random(), record, of: kept, machine, rest, isRequired: isRequired)
+    }
+
+    /// How the guest can be brought to rest.
+    private func rest(of machine: RunningMachine) async -> CheckpointKeeper.Rest {
+        guard cycle.state == .running else { return .none(reason: "the guest is paused and cannot be frozen") }
+        guard services[.vss] ?? true else {
+            return .none(reason: "the machine's backup service is off, so its guest is not asked to freeze")
+        }
+        guard isAgentOpen else { return .none(reason: "no guest agent answers") }
+        do {
+            return .freeze(try await GuestFreeze(machine.agent))
+        } catch {
+            return .none(reason: (error as? GuestFreeze.Unable)?.description ?? "\(error)")
         }
     }
 
@@ -131,19 +179,22 @@ extension VirtualMachine {
         }
     }
 
-    /// Completes or undoes what an earlier roostd was doing; to be called within the gate, with the machine off.
+    /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
     func settleCheckpoints() async throws {
         try await host.keeper.settle(kept)
     }
 
-    /// The same for a machine that is off, at roostd's start; returns whether disk files are still to be merged.
+    /// The same at roostd's start, for a guest that runs too; returns whether disk files are still to be merged.
     func settleCheckpointsAtStart() async -> Bool {
         guard cycle.damage == nil else { return false }
         do {
             return try await gate.run {
-                guard !cycle.isActive else { return false }
+                // One whose QEMU does not answer is left alone until it has ended.
+                guard !cycle.isActive || machine != nil else { return false }
+                // The agent goes on believing in a freeze that the guest's timer has ended, and refuses most commands.
+                if let machine, isAgentOpen { _ = try? await machine.agent.execute(GuestAgentCommands.FSFreezeThaw()) }
                 try await settleCheckpoints()
-                return !(try await load().spareDisks.isEmpty)
+                return cycle.isActive ? false : !(try await load().spareDisks.isEmpty)
             }
         } catch {
             // Tried again before the machine starts.
@@ -219,7 +270,11 @@ extension VirtualMachine {
 
     // MARK: - Requirements
 
-    private func require(_ kind: CheckpointKind?, _ configuration: VirtualMachineConfiguration) throws {
+    /// What kind of checkpoint to take, as the machine's checkpoint type allows.
+    private func kind(
+        _ wanted: CheckpointKind?,
+        _ configuration: VirtualMachineConfiguration
+    ) throws -> CheckpointRecord.Kind {
         let type = configuration.checkpointType
         guard type != .disabled else {
             throw APIError(
@@ -227,7 +282,7 @@ extension VirtualMachine {
                 "\(name) takes no checkpoints: 'roost vm set --checkpoint-type Production' lets it"
             )
         }
-        if kind == .standard, type == .productionOnly {
+        if wanted == .standard, type == .productionOnly {
             throw APIError(
                 .invalidState,
                 "\(name) takes production checkpoints only: 'roost vm set --checkpoint-type Production' allows others"
@@ -236,6 +291,9 @@ extension VirtualMachine {
         guard configuration.drives.contains(where: { $0.kind == .hardDisk && $0.path != nil }) else {
             throw APIError(.invalidState, "\(name) has no disk that a checkpoint could keep")
         }
+        if wanted == .production { try configuration.version.require(.productionCheckpoints) }
+        if let wanted { return wanted == .standard ? .standard : .production }
+        return type == .standard ? .standard : .production
     }
 
     private static func validate(checkpointName name: String) throws {

@@ -9,8 +9,9 @@ struct CheckpointCommand: ParsableCommand {
         abstract: "Take, apply and remove checkpoints of virtual machines.",
         discussion: help(
             """
-            A checkpoint keeps the disks, the settings and the UEFI variables of a virtual machine as they are. In this \
-            release the machine must be off. Disks branch off in a moment and cost what is written afterwards.
+            A checkpoint keeps the disks, the settings and the UEFI variables of a virtual machine as they are. Disks \
+            branch off in a moment and cost what is written afterwards. To apply or remove one the machine must be off in \
+            this release.
             """,
             example: "roost checkpoint create web --name \"before the upgrade\"\nroost checkpoint list web"
         ),
@@ -36,8 +37,9 @@ struct CheckpointCreate: AsyncParsableCommand {
         abstract: "Take a checkpoint.",
         discussion: help(
             """
-            The checkpoint's GUID is printed. What the machine writes from then on goes to new files beside its disks. Ctrl-C \
-            cancels the work: nothing half made stays.
+            The checkpoint's GUID is printed. What the machine writes from then on goes to new files beside its disks. The \
+            file systems of a guest that runs are frozen for that moment by its agent; roost checkpoint show says what was \
+            consistent. Ctrl-C cancels the work: nothing half made stays.
             """,
             cmdlet: "Checkpoint-VM",
             example: "roost checkpoint create web\nroost checkpoint create web --name \"before the upgrade\""

@@ -1,0 +1,187 @@
+import ConfigStore
+import QEMUDriver
+import QMP
+import RoostAPI
+import RoostPrimitives
+import VMConfiguration
+
+/// Checkpoints of a guest that runs.
+extension CheckpointKeeper {
+    /// How a running guest is brought to rest for the instant.
+    enum Rest: Sendable {
+        /// Its file systems are frozen.
+        case freeze(GuestFreeze)
+        /// It is not; the reason goes into the receipt.
+        case none(reason: String)
+    }
+
+    /// What the instant has brought.
+    private struct Instant: Sendable {
+        var receipt: CheckpointReceipt
+        /// The UEFI variables of that instant.
+        var variables: [UInt8]?
+    }
+
+    /// Makes a checkpoint of the disks and UEFI variables of a guest that runs, and goes on running.
+    ///
+    /// - Parameter isRequired: whether the checkpoint is only made when the guest could be frozen.
+    /// - Throws: what keeps it from being made; the guest is thawed and as before then.
+    func makeLive(
+        _ id: GUID,
+        _ record: CheckpointRecord,
+        of machine: Machine,
+        _ running: RunningMachine,
+        _ rest: Rest,
+        isRequired: Bool
+    ) async throws -> StoredCheckpoint {
+        try await settle(machine)
+        let before = try await machine.load()
+        var generator = SystemRandomNumberGenerator()
+        let plan = try BranchPlan(before, using: &generator)
+        var record = record
+        record.isArmed = true
+        record.parent = before.currentCheckpoint
+        record.receipt.reason = "the making was cut off"
+        // Until the instant the guest writes to them.
+        record.disks = try plan.branches.map { branch in
+            var disk = try Self.disk(branch.base, branch.baseFormat)
+            disk.changed = 0
+            return disk
+        }
+        do {
+            try await note(machine, making: plan.branches.map(\.overlay), and: variablesFiles(of: id))
+            try await arm(id, before, record, withVariables: false)
+            try await makeOverlays(plan)
+            try await running.openOverlays(plan)
+            try Task.checkCancellation()
+            // From here to the thaw nobody's change of mind counts.
+            let (path, branch) = (directory.guestState(machine.id), plan)
+            let instant = try await Task {
+                try await Self.takeInstant(branch, running, rest, isRequired: isRequired, variables: path)
+            }.value
+            try await keep(instant, id, machine.id)
+            _ = try await machine.commit { configuration in
+                try configuration.branch(plan)
+                configuration.currentCheckpoint = id
+            }
+        } catch {
+            // What cannot be cleared now is before the next use of the machine.
+            _ = try? await settle(machine)
+            throw error
+        }
+        try await settle(machine)
+        guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else {
+            throw APIError(.internal, "the checkpoint \(record.name) was made and is not there any more")
+        }
+        return made
+    }
+
+    /// Freezes, branches, thaws.
+    private static func takeInstant(
+        _ plan: BranchPlan,
+        _ running: RunningMachine,
+        _ rest: Rest,
+        isRequired: Bool,
+        variables path: String
+    ) async throws -> Instant {
+        var instant = Instant(receipt: CheckpointReceipt())
+        let clock = ContinuousClock()
+        var freeze: GuestFreeze?
+        var frozen: Int64 = 0
+        var begun = clock.now
+        switch rest {
+        case .none(let reason): instant.receipt.reason = reason
+        case .freeze(var wanted):
+            instant.receipt.agentVersion = wanted.version
+            do {
+                try await wanted.prepare()
+                begun = clock.now
+                freeze = wanted
+                frozen = try await wanted.begin()
+            } catch {
+                if let freeze { _ = try? await freeze.end() }
+                freeze = nil
+                let reason = (error as? GuestFreeze.Unable)?.description ?? (error as? QMPError)?.message ?? "\(error)"
+                if isRequired { throw APIError(.invalidState, "the guest could not be frozen: \(reason)") }
+                instant.receipt.reason = "the guest could not be frozen: \(reason)"
+            }
+        }
+        let start = clock.now
+        do {
+            try await running.branch(plan)
+        } catch {
+            if let freeze { _ = try? await freeze.end() }
+            throw error
+        }
+        instant.receipt.transactionInMicroseconds = (clock.now - start).microseconds
+        // Half a write of the firmware makes no sense; the guest is still, so the next look finds it whole.
+        for _ in 0..<3 where instant.variables == nil && fileExists(path) {
+            instant.variables = try? await onDisk { try readVariables(path) }
+        }
+        guard let freeze else { return instant }
+        instant.receipt.fileSystems = freeze.plan.fileSystems
+        instant.receipt.lease = freeze.plan.usesVSS ? nil : .guestTimer
+        do {
+            let thawed = try await freeze.end()
+            (instant.receipt.consistency, instant.receipt.reason) = freeze.plan.consistency(
+                frozen: frozen,
+                thawed: thawed
+            )
+        } catch {
+            instant.receipt.reason = "the guest did not answer when it was thawed, so its timer has ended the freeze"
+        }
+        instant.receipt.freezeInMicroseconds = (clock.now - begun).microseconds
+        return instant
+    }
+
+    /// Writes what the instant has brought into the checkpoint, which does not count yet.
+    private func keep(_ instant: Instant, _ id: GUID, _ machine: GUID) async throws {
+        guard let armed = shelf.armed(of: machine).first(where: { $0.id == id }) else { return }
+        let (store, target) = (store, directory.ofCheckpoints.guestState(id))
+        let changed = try await onDisk {
+            var receipt = instant.receipt
+            if let bytes = instant.variables {
+                try FileAccess.write(bytes, to: target)
+                try store.configurations.keep(target)
+                receipt.hasVariables = true
+            }
+            return try store.update(armed) { [receipt] _, record in record.receipt = receipt }
+        }
+        shelf.put(changed)
+    }
+
+    // MARK: - After a cut
+
+    /// Lets a machine's configuration name the files that its guest writes to already; returns whether it does.
+    ///
+    /// A new file that nothing has been written to says the same as the one below it, so it need not stay.
+    func completeBranch(_ checkpoint: StoredCheckpoint, _ paths: [String], _ machine: Machine) async throws -> Bool {
+        let overlays = paths.filter { BranchPlan.isOverlay($0) && fileExists($0) }
+        let used = try await machine.running?.filesInUse()
+        var isWritten = false
+        for path in overlays where !isWritten {
+            isWritten = if let used { used.contains(path) } else { try await images.holdsData(path) }
+        }
+        guard isWritten else {
+            if let running = machine.running { try await running.closeUnused(Set(overlays)) }
+            return false
+        }
+        var replacements: [String: String] = [:]
+        for path in overlays {
+            if let base = try await images.info(path, format: "qcow2").backingFile { replacements[base] = path }
+        }
+        let (id, found) = (checkpoint.id, replacements)
+        _ = try await machine.commit { configuration in
+            try configuration.useDisks(found)
+            configuration.currentCheckpoint = id
+        }
+        return true
+    }
+}
+
+extension Duration {
+    /// The whole microseconds.
+    fileprivate var microseconds: Int64 {
+        components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
+    }
+}

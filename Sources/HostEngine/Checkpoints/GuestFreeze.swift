@@ -1,0 +1,147 @@
+import QEMUDriver
+import QMP
+import VMConfiguration
+
+/// A guest's file systems, held still for a moment by its agent.
+///
+/// A freeze cannot outlast its lease: before it begins, a timer starts in the guest that ends it. Whether the timer came
+/// first is seen in how many file systems the thaw still finds (`docs/design/0005-checkpoints.md`).
+struct GuestFreeze: Sendable {
+    /// The part of the agent that a freeze needs.
+    private let agent: GuestAgentConnection
+    /// What will be frozen.
+    let plan: FreezePlan
+    /// The agent's version.
+    let version: String
+    /// How long a freeze lasts at most, in seconds.
+    let leaseSeconds: Int
+    /// The shell in the guest that waits to end the freeze.
+    private var timer: Int64?
+
+    /// Why a guest cannot be frozen.
+    struct Unable: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    /// Asks the agent what there is to freeze.
+    ///
+    /// - Throws: ``Unable`` for an agent that is silent or lacks a command, or whose guest has nothing to freeze.
+    init(_ agent: GuestAgentConnection, leaseSeconds: Int = 10) async throws {
+        self.agent = agent
+        self.leaseSeconds = leaseSeconds
+        do {
+            let info = try await agent.execute(GuestAgentCommands.GetInfo())
+            let enabled = Set(info.commands.filter(\.isEnabled).map(\.name))
+            for name in ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw", "guest-get-fsinfo"]
+            where !enabled.contains(name) {
+                throw Unable(description: "its guest agent does not offer \(name)")
+            }
+            version = info.version
+            let system = try? await agent.execute(GuestAgentCommands.GetOSInfo())
+            let isWindows = system?.id == "mswindows"
+            // VSS ends a freeze by itself after ten seconds.
+            if !isWindows, !enabled.contains("guest-exec") {
+                throw Unable(description: "its guest agent does not offer guest-exec, with which a freeze is limited")
+            }
+            plan = FreezePlan(
+                try await agent.execute(GuestAgentCommands.GetFSInfo()),
+                mounts: isWindows ? nil : try? await Self.mounts(agent),
+                isWindows: isWindows
+            )
+        } catch let error as QMPError {
+            throw Unable(description: "its guest agent does not answer as it should: \(error.message)")
+        }
+        if plan.mountPoints.isEmpty {
+            throw Unable(description: "it has no file system that can be frozen")
+        }
+    }
+
+    /// The guest's mounts as its kernel lists them.
+    private static func mounts(_ agent: GuestAgentConnection) async throws -> String {
+        let handle = try await agent.execute(GuestAgentCommands.FileOpen(path: "/proc/self/mounts"))
+        var bytes: [UInt8] = []
+        var isAtEnd = false
+        while !isAtEnd, bytes.count < 1 << 20 {
+            let piece = try await agent.execute(GuestAgentCommands.FileRead(handle: handle, count: 65536))
+            bytes += piece.bytes
+            isAtEnd = piece.isAtEnd || piece.bytes.isEmpty
+        }
+        _ = try? await agent.execute(GuestAgentCommands.FileClose(handle: handle))
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Writes out what the guest has not written yet, so that the freeze finds little to do, and starts the timer.
+    ///
+    /// - Throws: ``Unable`` when the guest cannot start it; nothing may be frozen then.
+    mutating func prepare() async throws {
+        guard !plan.usesVSS else { return }
+        do {
+            try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]), within: 30)
+            let check = "command -v sleep && command -v fsfreeze"
+            try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", check]), within: 5)
+            let script = "sleep \(leaseSeconds); for point; do fsfreeze --unfreeze \"$point\"; done"
+            timer = try await agent.execute(
+                GuestAgentCommands.Exec(
+                    path: "/bin/sh",
+                    programArguments: ["-c", script, "roost-freeze-lease"] + plan.mountPoints,
+                    capturesOutput: false
+                )
+            )
+        } catch let error as QMPError {
+            throw Unable(description: "it cannot start the timer that limits a freeze: \(error.message)")
+        }
+    }
+
+    /// Runs a program in the guest to its end.
+    private func finish(_ program: GuestAgentCommands.Exec, within seconds: Int) async throws {
+        let id = try await agent.execute(program)
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while true {
+            let status = try await agent.execute(GuestAgentCommands.ExecStatus(processID: id))
+            if status.hasExited {
+                guard status.exitCode == 0 else {
+                    throw Unable(description: "\(program.programArguments.last ?? "a program") fails in the guest")
+                }
+                return
+            }
+            guard ContinuousClock.now < deadline else {
+                throw Unable(description: "the guest does not finish \(program.programArguments.last ?? "a program")")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Freezes; returns how many file systems the agent froze.
+    ///
+    /// When it throws, something may be frozen all the same: call ``end()``.
+    func begin() async throws -> Int64 {
+        try await agent.execute(GuestAgentCommands.FSFreezeFreeze(), deadline: .seconds(leaseSeconds))
+    }
+
+    /// Thaws, and makes sure of it; returns how many file systems were still frozen.
+    ///
+    /// - Throws: what the agent says when it does not thaw; the timer in the guest does then.
+    func end() async throws -> Int64 {
+        let thawed: Int64
+        do {
+            thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(5))
+        } catch {
+            // Once more: by then the timer has come at the latest.
+            thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(leaseSeconds + 5))
+        }
+        if try await agent.execute(GuestAgentCommands.FSFreezeStatus()) {
+            throw Unable(description: "the guest says that it is still frozen")
+        }
+        await stopTimer()
+        return thawed
+    }
+
+    /// Ends the timer: it must not thaw a later freeze.
+    private func stopTimer() async {
+        guard let timer else { return }
+        let kill = GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "kill \(timer)"])
+        _ = try? await finish(kill, within: 5)
+        // The agent keeps what it knows of a program until somebody has asked.
+        _ = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer))
+    }
+}
