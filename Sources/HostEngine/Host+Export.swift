@@ -72,7 +72,8 @@ extension Host {
         // Short enough beside any name, and such as nobody else uses.
         let temporary = "\(directory)/.roost-export-\(configuration.id.uppercased.prefix(8)).partial"
         var layout = ExportLayout(folder: folder, temporary: temporary, configuration: configuration)
-        var roost = configuration.roost
+        layout.configuration.forgetCheckpoints()
+        var roost = layout.configuration.roost
         let formats = roost.diskFormats
         roost.diskFormats = [:]
         roost.renewsVariables = false
@@ -120,7 +121,7 @@ extension Host {
             isDirty = true
         }
         let target: RoostSettings.DiskFormat = toVHDX ? .vhdx : format
-        let file = DiskSearch.fileName(of: path)
+        let file = DiskSearch.fileName(of: BranchPlan.trunk(of: path))
         let stem = file.lastIndex(of: ".").map { String(file[..<$0]) } ?? file
         let ending = target == .raw ? "img" : target.rawValue
         var name = "\(stem).\(ending)"

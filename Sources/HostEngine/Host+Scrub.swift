@@ -74,6 +74,9 @@ extension Host {
         } catch {
             outcome.unmended.append(APIError(translating: error).description)
         }
+        let (found, problems) = await scrubCheckpoints()
+        outcome.add(found)
+        outcome.unmended += problems
         let all = machines.values.sorted { $0.id < $1.id }
         for machine in all {
             try Task.checkCancellation()

@@ -23,24 +23,37 @@ final class CheckpointFixture: Sendable {
     let directory: StateDirectory
     let store: ConfigurationStore
     let id: GUID
-    let path: String
+    /// The configuration's path; an upgrade gives it another one.
+    var path: String { paths.withLock { $0 } }
+    private let paths: Mutex<String>
     let disk: String
     private let folder = TemporaryFolder()
     private let commits = Mutex((count: 0, cut: Cut?.none))
 
-    init(format: RoostSettings.DiskFormat = .qcow2) async throws {
+    init(
+        format: RoostSettings.DiskFormat = .qcow2,
+        version: ConfigurationVersion = .v8_0
+    ) async throws {
         directory = StateDirectory("\(folder.path)/state")
         try directory.prepare()
         store = ConfigurationStore(directory: directory, supportedVersions: ConfigurationVersion.known)
         disk = "\(directory.disks)/web.\(format == .raw ? "img" : format.rawValue)"
         try await DiskImages().create(disk, sizeBytes: 16 << 20, format: format.rawValue)
-        var machine = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: .v8_0))
+        var machine = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: version))
         try machine.addDrive(Drive(location: DriveLocation(.scsi, 0, 0), kind: .hardDisk, path: disk))
         var settings = machine.roost
         settings.diskFormats = [disk: format]
         machine.roost = settings
         id = machine.id
-        path = try store.create(machine)
+        paths = Mutex(try store.create(machine))
+    }
+
+    /// Upgrades the machine to version 8.0.
+    func upgrade() throws {
+        let old = try configuration()
+        let upgraded = try old.converted(to: .v8_0).configuration
+        let path = try store.replace(id: id, path: path, version: old.version, with: upgraded)
+        paths.withLock { $0 = path }
     }
 
     /// A keeper that knows what the files say, as that of another roostd would.
@@ -60,7 +73,7 @@ final class CheckpointFixture: Sendable {
     var machine: CheckpointKeeper.Machine {
         CheckpointKeeper.Machine(
             id: id,
-            load: { [store, id, path] in try store.load(id: id, path: path) },
+            load: { try self.configuration() },
             commit: { change in try self.commit(change) }
         )
     }

@@ -169,6 +169,24 @@ import VMConfiguration
         #expect(try other.current().path != other.disk)
     }
 
+    @Test func checkpointOfAnOlderVersionIsAppliedInTheVersionThatTheMachineHas() async throws {
+        let fixture = try await CheckpointFixture(version: .v5_0)
+        let keeper = try fixture.keeper()
+        try await fixture.write(1, region: 0)
+        let made = try await fixture.make("of 5.0", keeper)
+        #expect(made.version == .v5_0 && made.path.hasSuffix(".xml"))
+        try await fixture.write(2, region: 0)
+        try fixture.upgrade()
+        try await keeper.apply(made, to: fixture.machine, generationID: .random())
+        let configuration = try fixture.configuration()
+        #expect(configuration.version == .v8_0 && configuration.checkpoint == nil)
+        try await fixture.expect([1, 0, 0, 0], [made.id: [1, 0, 0, 0]], keeper, "upgraded")
+        try await keeper.remove([made.id], of: fixture.machine)
+        try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+        try await fixture.expect([1, 0, 0, 0], [:], keeper, "removed")
+        #expect(try fixture.files().count == 1)
+    }
+
     @Test func checkpointThatCannotBeReadKeepsEveryFile() async throws {
         let fixture = try await CheckpointFixture()
         let keeper = try fixture.keeper()

@@ -61,4 +61,15 @@ import Testing
         #expect(error?.code == .invalidValue && error?.message.contains("/dev/sdb") == true)
         #expect(try plan(try makeConfiguration(.one, .v5_0)).branches.isEmpty)
     }
+
+    @Test func onlyPathsWithEightDigitsAreOverlays() {
+        for path in ["/a/web.0123abcd.qcow2", "/a/b.c.ffffffff.qcow2"] { #expect(BranchPlan.isOverlay(path)) }
+        for path in [
+            "/a/web.qcow2", "/a/web.0123abcd.img", "/a/web.0123ABCD.qcow2", "/a/web.0123abc.qcow2", "/a/qcow2",
+        ] {
+            #expect(!BranchPlan.isOverlay(path))
+            #expect(BranchPlan.trunk(of: path) == path)
+        }
+        #expect(BranchPlan.trunk(of: "/a/b.c.ffffffff.qcow2") == "/a/b.c.qcow2")
+    }
 }

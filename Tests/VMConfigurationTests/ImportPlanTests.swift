@@ -51,6 +51,18 @@ import Testing
         #expect(plan.configuration.roost.diskFormats == ["/state/Test/System.qcow2": .qcow2])
     }
 
+    @Test(arguments: [ImportChoices.Mode.restore, .register, .copy])
+    func whatNamesFilesOfAnotherHostIsForgotten(mode: ImportChoices.Mode) throws {
+        var configuration = try machine()
+        configuration.spareDisks = ["/etc/x.0123abcd.qcow2"]
+        configuration.removedCheckpoints = [.random()]
+        configuration.currentCheckpoint = .random()
+        configuration.variablesToTake = .random()
+        let found = try plan(configuration, mode).configuration
+        #expect(found.spareDisks.isEmpty && found.removedCheckpoints.isEmpty)
+        #expect(found.currentCheckpoint == nil && found.variablesToTake == nil && found.checkpoint == nil)
+    }
+
     @Test func copyGetsANewIdentifierGenerationIDAndDynamicAddress() throws {
         var configuration = try machine()
         let address = try #require(MACAddress("00-15-5D-01-02-03"))

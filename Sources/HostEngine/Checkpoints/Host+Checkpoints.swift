@@ -2,6 +2,7 @@ import ConfigStore
 import Logging
 package import RoostAPI
 import RoostPrimitives
+import VMConfiguration
 
 extension Host {
     /// Reads all checkpoints; one bad file hides no other.
@@ -38,6 +39,32 @@ extension Host {
                 return nil
             }
         }
+    }
+
+    /// Looks at every byte of all checkpoints' configurations and UEFI variables, and puts right what is damaged.
+    func scrubCheckpoints() async -> (reports: [StorageReport], problems: [String]) {
+        let (shelf, directory) = (context.keeper.shelf, context.directory.ofCheckpoints)
+        let store = shelf.store.configurations
+        var reports: [StorageReport] = []
+        var problems = shelf.damaged.sorted { $0.key < $1.key }.map { "the checkpoint \($0.key): \($0.value)" }
+        for id in shelf.machines.sorted() {
+            for checkpoint in shelf.checkpoints(of: id) {
+                // What is wrong with one hides no other.
+                do {
+                    reports += try await onDisk {
+                        let variables = directory.guestState(checkpoint.id)
+                        var found = try store.scrub(id: checkpoint.id, path: checkpoint.path)
+                        if checkpoint.record.receipt.hasVariables { found += try store.scrubKept(variables) }
+                        return found
+                    }
+                } catch {
+                    problems.append(
+                        "the checkpoint \(checkpoint.record.name): \(APIError(translating: error).description)"
+                    )
+                }
+            }
+        }
+        return (reports, problems)
     }
 
     /// Gives a machine the state of one of its checkpoints.

@@ -63,6 +63,13 @@ package struct BranchPlan: Hashable, Sendable {
         return parts.count >= 3 && parts[parts.count - 1] == "qcow2" && isDigits(parts[parts.count - 2])
     }
 
+    /// A path without the digits that ``overlayPath(over:using:)`` has put into it.
+    package static func trunk(of path: String) -> String {
+        guard isOverlay(path) else { return path }
+        // `.12345678.qcow2`
+        return String(path.dropLast(15)) + ".qcow2"
+    }
+
     private static func isDigits(_ text: Substring) -> Bool {
         text.utf8.count == 8 && text.utf8.allSatisfy { 0x30...0x39 ~= $0 || 0x61...0x66 ~= $0 }
     }

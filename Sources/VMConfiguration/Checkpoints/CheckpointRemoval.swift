@@ -25,6 +25,13 @@ extension VirtualMachineConfiguration {
         }
     }
 
+    /// Forgets all that ties the configuration to checkpoints of this host: elsewhere it would name strangers' files.
+    package mutating func forgetCheckpoints() {
+        checkpoint = nil
+        (currentCheckpoint, variablesToTake) = (nil, nil)
+        (removedCheckpoints, spareDisks) = ([], [])
+    }
+
     private mutating func setList(_ list: String, _ name: String, _ values: [String]) {
         if root["roost"] == nil { root.children.append(KeyNode("roost")) }
         root.update(at: "roost") { $0.setValues(list, name, values.map(KeyValue.string)) }

@@ -80,6 +80,7 @@ extension ImportPlan {
         }
         keptKeys = Self.keysWithoutMeaning(source.configuration.root)
         takeIdentity(choices)
+        configuration.forgetCheckpoints()
         takeHardware(choices, facts)
         takeDrives(source, choices, facts)
         takeAdapters(choices, facts)

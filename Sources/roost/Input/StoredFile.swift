@@ -39,12 +39,14 @@ struct StoredFile {
     /// The path of the second copy that is there.
     var existingCopy: String? { copy.flatMap { access($0, F_OK) == 0 ? $0 : nil } }
 
-    /// Hyper-V calls its folder `Virtual Machines` too, so something else must show that it is roostd's.
+    /// Hyper-V calls its folders so too, so something else must show that it is roostd's.
     private static func stateDirectory(of path: String) -> StateDirectory? {
         let folder = FileAccess.folder(of: path)
-        let isMachine = folder.hasSuffix("/Virtual Machines")
-        let directory = StateDirectory(isMachine ? FileAccess.folder(of: folder) : folder)
+        let isCheckpoint = folder.hasSuffix("/Snapshots")
+        let isMachine = folder.hasSuffix("/Virtual Machines") || isCheckpoint
+        var directory = StateDirectory(isMachine ? FileAccess.folder(of: folder) : folder)
         guard isMachine || path == directory.hostFile else { return nil }
+        if isCheckpoint { directory = directory.ofCheckpoints }
         let marks = [directory.copies, "\(directory.root)/.lock"]
         return marks.contains { access($0, F_OK) == 0 } ? directory : nil
     }
