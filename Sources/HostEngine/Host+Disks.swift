@@ -174,7 +174,7 @@ extension Host {
             )
         }
         try requireDiskSize(request.sizeBytes, format: format.rawValue)
-        try requireUnneeded(request.path, to: "resize")
+        try await requireUnneeded(request.path, to: "resize")
         if format == .vhdx {
             throw APIError(.unsupported, "VHDX disks cannot be resized: convert \(request.path) to qcow2")
         }
@@ -247,29 +247,57 @@ extension Host {
     /// Attaches a file to a machine; what any machine used it as decides its format, unless that is stated.
     package func attachDisk(to reference: String, _ request: AttachDiskRequest) async throws -> DriveInfo {
         try requireAbsolute(request.path)
-        try requireUnneeded(request.path, to: "attach")
+        try await requireUnneeded(request.path, to: "attach")
         let recorded = try await recordedFormat(request.path, stated: nil)
         return try await machine(reference).attach(request, recorded: recorded)
     }
 
-    /// The disks of all machines but one; nil when a machine's configuration cannot be read, and so its disks are unknown.
+    /// The files that all machines but one need, those that their disks stand on among them; nil when a machine's
+    /// configuration or a checkpoint cannot be read, and so nobody knows.
     func disksInUse(besides id: GUID) async -> Set<String>? {
-        var paths: Set<String> = []
+        guard context.keeper.shelf.isComplete else { return nil }
+        var paths = context.keeper.shelf.disks(besides: id)
         for machine in machines.values where machine.id != id {
             guard let configuration = try? await machine.load() else { return nil }
             paths.formUnion(configuration.drives.compactMap(\.path))
             paths.formUnion(configuration.spareDisks)
         }
-        paths.formUnion(context.keeper.shelf.disks(besides: id))
-        return paths
+        let found = paths
+        // Cannot fail: a file that cannot be read stands on none.
+        return try? await onDisk { found.union(Self.below(found)) }
     }
 
-    /// Refuses to change a file that a checkpoint relies on.
-    private func requireUnneeded(_ path: String, to verb: String) throws {
-        guard let checkpoint = context.keeper.shelf.checkpoint(relyingOn: path) else { return }
-        throw APIError(
-            .busy,
-            "cannot \(verb) \(path): the checkpoint \"\(checkpoint.record.name)\" relies on it as it is; remove that one first"
-        )
+    /// The files that some files stand on.
+    private static func below(_ paths: Set<String>) -> Set<String> {
+        var below: Set<String> = []
+        for path in paths {
+            var file = path
+            while let next = backingFile(of: file), below.insert(next).inserted { file = next }
+        }
+        return below
+    }
+
+    /// Refuses to change a file that a checkpoint relies on, or another file stands on.
+    private func requireUnneeded(_ path: String, to verb: String) async throws {
+        if let checkpoint = context.keeper.shelf.checkpoint(relyingOn: path) {
+            throw APIError(
+                .busy,
+                "cannot \(verb) \(path): the checkpoint \"\(checkpoint.record.name)\" relies on it as it is; remove that one "
+                    + "first"
+            )
+        }
+        var paths = context.keeper.shelf.disks(besides: .zero)
+        for machine in machines.values {
+            // The disks of a broken machine are unknown.
+            guard let configuration = try? await machine.load() else { continue }
+            paths.formUnion(configuration.drives.compactMap(\.path))
+            guard !configuration.spareDisks.contains(path) else { throw standsBelow(path, verb) }
+        }
+        let found = paths
+        if try await onDisk({ Self.below(found).contains(path) }) { throw standsBelow(path, verb) }
+    }
+
+    private func standsBelow(_ path: String, _ verb: String) -> APIError {
+        APIError(.busy, "cannot \(verb) \(path): a disk of a virtual machine or a checkpoint stands on it as it is")
     }
 }

@@ -212,6 +212,7 @@ extension VirtualMachine {
     ) async throws -> Result {
         try await gate.run {
             try requireOff(what)
+            try await settleCheckpoints()
             return try await body(try await load())
         }
     }

@@ -47,7 +47,7 @@ package actor Host {
         let isHostStart = await context.switches.lastBootID != context.bootID
         await readCheckpoints()
         let due = await recoverAll(isHostStart: isHostStart)
-        await settleCheckpoints()
+        await settleCheckpoints(starting: Set(due.map(\.id)))
         try await context.switches.note(bootID: context.bootID)
         startAutomatically(due)
     }

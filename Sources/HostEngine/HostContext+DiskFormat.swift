@@ -5,6 +5,9 @@ import VMConfiguration
 /// Refuses a path that is not absolute, or holds what no path of a sane host does.
 func requireAbsolute(_ path: String) throws(APIError) {
     guard path.hasPrefix("/") else { throw APIError(.invalidArgument, "the path \(path) is not absolute") }
+    guard !path.contains("//"), !path.split(separator: "/").contains(where: { $0 == "." || $0 == ".." }) else {
+        throw APIError(.invalidArgument, "the path \(path) holds a //, /./ or /../: write it without")
+    }
     guard path.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }) else {
         throw APIError(.invalidArgument, "the path \(path.debugDescription) holds a control character: rename the file")
     }

@@ -33,3 +33,15 @@ func fileStatus(_ path: String) -> (size: UInt64, changed: Int64)? {
     let changed = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
     return (UInt64(clamping: status.st_size), changed)
 }
+
+/// Which file a path leads to, whatever it is called.
+struct FileIdentity: Hashable, Sendable {
+    private let device: UInt64
+    private let number: UInt64
+
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
+    }
+}

@@ -52,6 +52,7 @@ extension VirtualMachine {
         let wanted = try request.location.map { try parseLocation($0) }
         let drive = try await gate.run {
             try requireUsable("attach a disk to")
+            try await settleCheckpoints()
             return try await addDrive(kind, request, at: wanted, recorded: recorded)
         }
         host.events.publish(
@@ -117,12 +118,17 @@ extension VirtualMachine {
         let location = try parseLocation(text)
         try await gate.run {
             try requireUsable("detach a disk from")
-            guard try await load().drive(at: location) != nil else {
+            try await settleCheckpoints()
+            guard let drive = try await load().drive(at: location) else {
                 throw APIError(.notFound, "\(name) has no drive at \(location)")
             }
             try await unplug(location)
             // What its file was used as stays known: a guest may have written anything into it.
-            _ = try await commit { _ = try $0.removeDrive(at: location) }
+            _ = try await commit { configuration in
+                _ = try configuration.removeDrive(at: location)
+                // Whoever takes a disk out wants to have it, whatever a merge that was cut off thought of it.
+                configuration.spareDisks.removeAll { $0 == drive.path }
+            }
         }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name): \(location) detached")
     }

@@ -14,6 +14,14 @@ extension VirtualMachine {
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         try await settleCheckpoints()
         let configuration = try await load()
+        for path in configuration.drives.filter({ $0.kind == .hardDisk }).compactMap(\.path) {
+            guard let checkpoint = host.keeper.shelf.checkpoint(relyingOn: path) else { continue }
+            throw APIError(
+                .busy,
+                "cannot start \(name): its disk \(path) belongs to the checkpoint \"\(checkpoint.record.name)\", which "
+                    + "relies on it as it is"
+            )
+        }
         services = configuration.integrationServices
         let preparation = try await prepare(configuration)
         if control.isCancelled { throw CancellationError() }

@@ -25,11 +25,9 @@ extension VirtualMachine {
         try requireOff("remove")
         // A record written behind the removal would bring its file back.
         await finishRecordWrites()
+        try await settleCheckpoints()
         let configuration = try await load()
         try requireOff("remove")
-        isRemoved = true
-        // Whatever was on its way when the machine was marked as removed.
-        await finishRecordWrites()
         let root = host.directory.disks + "/"
         let checkpoints = host.keeper.shelf.checkpoints(of: id) + host.keeper.shelf.armed(of: id)
         let named =
@@ -39,9 +37,20 @@ extension VirtualMachine {
         let own = named.filter { path in
             path.hasPrefix(root) && !path.split(separator: "/").contains("..") && seen.insert(path).inserted
         }
-        let deleted = disks ? own.filter { !shared.contains($0) } : []
+        let wanted = disks ? own.filter { !shared.contains($0) } : []
+        let deleted = try await onDisk { try Self.unneeded(wanted) }
         let (store, directory, id, path) = (host.store, host.directory, id, path)
         let keeper = host.keeper
+        if !checkpoints.isEmpty {
+            // A removal that is cut off and repeated must still know of them.
+            _ = try await commit { [named] configuration in
+                let drives = Set(configuration.drives.compactMap(\.path))
+                configuration.spareDisks = named.filter { !drives.contains($0) }
+            }
+        }
+        isRemoved = true
+        // Whatever was on its way when the machine was marked as removed.
+        await finishRecordWrites()
         do {
             for checkpoint in checkpoints { try await keeper.forget(checkpoint) }
             try await fileGate.run {
@@ -67,9 +76,25 @@ extension VirtualMachine {
         }
         host.folder(id.uppercased).remove()
         let kept = own.filter { !deleted.contains($0) }
-        let why = disks ? "other machines use them" : "--remove-disks deletes them"
+        let why = disks ? "other machines or files need them" : "--remove-disks deletes them"
         let notes = kept.isEmpty ? [] : ["disks that stay (\(why)): " + kept.joined(separator: ", ")]
         return notes + (await others(besides: []))
+    }
+
+    /// Those of some files that no other file beside them stands on: one that was detached may.
+    private static func unneeded(_ paths: [String]) throws -> [String] {
+        var left = paths
+        let folders = Set(paths.map { FileAccess.folder(of: $0) })
+        let beside = try folders.flatMap { folder in try FileAccess.names(in: folder).map { "\(folder)/\($0)" } }
+        for path in beside where !paths.contains(path) {
+            var file = path
+            var seen: Set<String> = []
+            while let below = backingFile(of: file), seen.insert(below).inserted {
+                left.removeAll { $0 == below }
+                file = below
+            }
+        }
+        return left
     }
 
     private func removeBroken() async throws -> [String] {

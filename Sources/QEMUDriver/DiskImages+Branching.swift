@@ -82,8 +82,8 @@ extension DiskImages {
         guard result.succeeded, let value = try? JSONValue(parsing: result.output), let rows = value.arrayValue else {
             throw failure("cannot look into the disk \(path)", result)
         }
-        // What stands in the file itself has depth 0, and is present there.
-        return rows.contains { $0["depth"]?.uint64Value == 0 && $0["present"]?.boolValue == true }
+        // What stands in the file itself has depth 0, and is present there; QEMU before 6.1 does not say the latter.
+        return rows.contains { $0["depth"]?.uint64Value == 0 && $0["present"]?.boolValue != false }
     }
 
     /// What is wrong with the structures of a qcow2 file that is not in use; nil when nothing is.

@@ -53,9 +53,12 @@ package struct DiskImages: Sendable {
             format: format,
             virtualSizeBytes: size,
             actualSizeBytes: value["actual-size"]?.uint64Value ?? 0,
-            backingFile: (value["full-backing-filename"] ?? value["backing-filename"])?.stringValue.map {
-                // The file may name it as one beside itself.
-                $0.replacing("/./", with: "/")
+            backingFile: value["backing-filename"]?.stringValue.map { name in
+                // QEMU leaves the dot of a name beside the file's own in the full one.
+                // One with a colon names a protocol, unless it begins as a path does.
+                let isPath = name.hasPrefix("/") || name.hasPrefix("./") || !name.contains(":")
+                return isPath
+                    ? resolvedBackingFile(name, of: path) : value["full-backing-filename"]?.stringValue ?? name
             },
             backingFormat: value["backing-filename-format"]?.stringValue,
             dataFile: value["format-specific"]?["data"]?["data-file"]?.stringValue

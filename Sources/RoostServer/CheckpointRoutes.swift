@@ -13,14 +13,15 @@ struct CheckpointRoutes {
         }
         api.post("vms/:vm/checkpoints") { request, context in
             let body = try await request.decode(CreateCheckpointRequest.self, orEmpty: .init())
-            let machine = try await host.machine(try context.argument("vm"))
+            let reference = try context.argument("vm")
+            let machine = try await host.machine(reference)
             return try await host.answer(
                 request,
                 "checkpoint.create",
                 subject: await machine.name,
                 machine: machine.id
             ) { _ in
-                try await machine.createCheckpoint(body)
+                try await host.createCheckpoint(reference, body)
             }
         }
         api.get("vms/:vm/checkpoints/:checkpoint") { _, context in

@@ -127,10 +127,14 @@ struct Roostd: AsyncParsableCommand {
     }
 
     private func absolute(_ path: String) -> String {
-        if path.hasPrefix("/") { return path }
-        guard let folder = getcwd(nil, 0) else { return path }
-        defer { free(folder) }
-        return "\(String(cString: folder))/\(path)"
+        var full = path
+        if !path.hasPrefix("/") {
+            guard let folder = getcwd(nil, 0) else { return path }
+            defer { free(folder) }
+            full = "\(String(cString: folder))/\(path)"
+        }
+        // A folder has one name, as files are compared by theirs.
+        return "/" + full.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
     }
 }
 

@@ -103,7 +103,7 @@ import VMConfiguration
         var seen: Set<GUID> = [try configuration().vmGenerationID]
         for byte in [2, 1, 3, 3, 1] {
             try await write(9)
-            try await keeper.apply(made[byte - 1], to: machine, generationID: .random())
+            try await keeper.apply(made[byte - 1], to: machine, generationID: .random(), besides: [])
             #expect(try await holds(byte), "checkpoint \(byte)")
             let now = try configuration()
             #expect(now.id == id && now.checkpoint == nil && now.currentCheckpoint == made[byte - 1].id)
@@ -127,7 +127,7 @@ import VMConfiguration
         let io = Tool(path: "/usr/bin/qemu-io", user: Tool.ownUser)
         #expect(try await io.run(["-f", "qcow2", "-c", "write -P 7 8M 1M", disk]).succeeded)
         let error = await #expect(throws: (any Error).self) {
-            try await keeper.apply(made, to: machine, generationID: .random())
+            try await keeper.apply(made, to: machine, generationID: .random(), besides: [])
         }
         #expect("\(String(describing: error))".contains(disk))
         #expect(try configuration() == before)
@@ -169,7 +169,7 @@ import VMConfiguration
             #expect(found.checkpoints(of: id).map(\.id) == [checkpoint])
             #expect(try files() == ["web.qcow2", String(overlay.dropFirst(directory.disks.count + 1))])
             try await write(2)
-            try await next.apply(found.checkpoints(of: id)[0], to: machine, generationID: .random())
+            try await next.apply(found.checkpoints(of: id)[0], to: machine, generationID: .random(), besides: [])
         } else {
             #expect(found.checkpoints(of: id).isEmpty && found.armed(of: id).isEmpty)
             #expect(try files() == ["web.qcow2"] && configuration() == before)

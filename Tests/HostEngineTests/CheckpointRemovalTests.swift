@@ -23,7 +23,7 @@ import VMConfiguration
         #expect(try fixture.files().count == 4)
         for checkpoint in [made[1], made[0], made[2]] {
             try await keeper.remove([checkpoint.id], of: fixture.machine)
-            try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+            try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
         }
         let (path, used) = try fixture.current()
         #expect(path == fixture.disk && used == format.rawValue)
@@ -55,8 +55,8 @@ import VMConfiguration
             case 4..<7 where !all.isEmpty:
                 let id = try #require(all.randomElement(using: &numbers))
                 let checkpoint = try #require(keeper.shelf.checkpoints(of: fixture.id).first { $0.id == id })
-                try await keeper.apply(checkpoint, to: fixture.machine, generationID: .random())
-                try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+                try await keeper.apply(checkpoint, to: fixture.machine, generationID: .random(), besides: [])
+                try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
                 machine = try #require(kept[id])
             case _ where !all.isEmpty:
                 let id = try #require(all.randomElement(using: &numbers))
@@ -70,7 +70,7 @@ import VMConfiguration
                     ids = Set(tree.subtree(id))
                 }
                 try await keeper.remove(ids, of: fixture.machine)
-                try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+                try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
                 for id in ids { kept[id] = nil }
             default: continue
             }
@@ -80,7 +80,7 @@ import VMConfiguration
             #expect(count <= 2 * kept.count + 1 && count > kept.count, "seed \(seed), step \(step): \(count) files")
         }
         try await keeper.remove(Set(kept.keys), of: fixture.machine)
-        try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+        try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
         try await fixture.expect(machine, [:], keeper, "seed \(seed), the end")
         #expect(try fixture.files().count == 1)
         #expect(try fixture.current().path == fixture.disk)
@@ -102,7 +102,7 @@ import VMConfiguration
                     made.append(try await fixture.make("c0", keeper))
                     try await fixture.write(2, region: 1)
                     made.append(try await fixture.make("c1", keeper))
-                    try await keeper.apply(made[0], to: fixture.machine, generationID: .random())
+                    try await keeper.apply(made[0], to: fixture.machine, generationID: .random(), besides: [])
                     try await fixture.write(3, region: 2)
                     made.append(try await fixture.make("c2", keeper))
                     try await fixture.write(4, region: 3)
@@ -110,7 +110,7 @@ import VMConfiguration
                     fixture.cut(cut)
                     do {
                         try await keeper.remove(ids, of: fixture.machine)
-                        try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+                        try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
                         isComplete = true
                     } catch is CheckpointFixture.CutOff {}
                 }
@@ -126,7 +126,7 @@ import VMConfiguration
                     kept[checkpoint.id] = contents[number]
                 }
                 try await fixture.expect([1, 0, 3, 4], kept, next, "\(cut) of \(removed), settled")
-                try await next.mergeSpareDisks(of: fixture.machine, besides: [])
+                try await next.mergeSpareDisks(of: fixture.machine, besides: { [] })
                 try await fixture.expect([1, 0, 3, 4], kept, next, "\(cut) of \(removed), merged")
                 // The one place where branches part that no state begins with.
                 let parts = isRemoved && removed.contains(0) && !removed.contains(1)
@@ -154,7 +154,7 @@ import VMConfiguration
             _ = try $0.removeDrive(at: DriveLocation(.scsi, 0, 0))
         }
         try await keeper.remove([first.id], of: fixture.machine)
-        try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+        try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
         #expect(try fixture.files().count == 2)
         #expect(try await fixture.holds([1, 2, 0, 0], detached, "qcow2"))
 
@@ -164,9 +164,33 @@ import VMConfiguration
         let made = try await other.make("c0", second)
         try await other.write(2, region: 1)
         try await second.remove([made.id], of: other.machine)
-        try await second.mergeSpareDisks(of: other.machine, besides: [other.disk])
+        try await second.mergeSpareDisks(of: other.machine, besides: { [other.disk] })
         #expect(try other.files().count == 2)
         #expect(try other.current().path != other.disk)
+    }
+
+    @Test func diskThatWasShrunkStaysSmallAndCancelledWorkLeavesNothing() async throws {
+        let fixture = try await CheckpointFixture()
+        let keeper = try fixture.keeper()
+        try await fixture.write(1, region: 0)
+        let made = try await fixture.make("c0", keeper)
+        let top = try fixture.current().path
+        try await keeper.images.resize(top, format: "qcow2", sizeBytes: 8 << 20, shrink: true)
+        try await keeper.remove([made.id], of: fixture.machine)
+        try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
+        let (path, _) = try fixture.current()
+        #expect(try await keeper.images.info(path, format: "qcow2").virtualSizeBytes == 8 << 20)
+        #expect(try await fixture.holds([1, 0, 0, 0], path, "qcow2"))
+
+        let before = try fixture.files()
+        let work = Task { _ = try await fixture.make("c1", keeper) }
+        work.cancel()
+        _ = await work.result
+        if keeper.shelf.checkpoints(of: fixture.id).isEmpty {
+            #expect(try fixture.files() == before)
+            #expect(keeper.shelf.armed(of: fixture.id).isEmpty)
+            #expect(try FileAccess.names(in: fixture.directory.snapshots).isEmpty)
+        }
     }
 
     @Test func checkpointOfAnOlderVersionIsAppliedInTheVersionThatTheMachineHas() async throws {
@@ -177,12 +201,12 @@ import VMConfiguration
         #expect(made.version == .v5_0 && made.path.hasSuffix(".xml"))
         try await fixture.write(2, region: 0)
         try fixture.upgrade()
-        try await keeper.apply(made, to: fixture.machine, generationID: .random())
+        try await keeper.apply(made, to: fixture.machine, generationID: .random(), besides: [])
         let configuration = try fixture.configuration()
         #expect(configuration.version == .v8_0 && configuration.checkpoint == nil)
         try await fixture.expect([1, 0, 0, 0], [made.id: [1, 0, 0, 0]], keeper, "upgraded")
         try await keeper.remove([made.id], of: fixture.machine)
-        try await keeper.mergeSpareDisks(of: fixture.machine, besides: [])
+        try await keeper.mergeSpareDisks(of: fixture.machine, besides: { [] })
         try await fixture.expect([1, 0, 0, 0], [:], keeper, "removed")
         #expect(try fixture.files().count == 1)
     }
@@ -207,7 +231,7 @@ import VMConfiguration
         )
         let before = try fixture.files()
         try await next.remove([made[1].id], of: fixture.machine)
-        try await next.mergeSpareDisks(of: fixture.machine, besides: [])
+        try await next.mergeSpareDisks(of: fixture.machine, besides: { [] })
         #expect(try fixture.files() == before)
         #expect(try fixture.configuration().spareDisks == made[1].record.disks.map(\.path))
     }

@@ -30,6 +30,9 @@ extension Integration {
             return true
         }
 
+        /// The disk of 64 MiB in the guest, which may come before the one that it boots from.
+        private let dataDisk = "/dev/$(grep -lx 131072 /sys/block/sd*/size | cut -d/ -f4)"
+
         private func roost(_ roostd: Roostd, _ arguments: String...) async throws -> CommandResult {
             try await run(Laboratory.roost, ["--run-dir", roostd.runDirectory, "checkpoint"] + arguments)
         }
@@ -119,14 +122,64 @@ extension Integration {
             }
         }
 
+        @Test func whatOthersStandOnIsNeitherMergedNorWrittenNorDeleted() async throws {
+            try await withRoostd("checkpoint-shared") { roostd in
+                let client = roostd.client
+                _ = try await machine(roostd, "golden", holding: 5)
+                try await roostd.create("clone")
+                let golden = try await disk(roostd, "golden")
+                let first = try await take(roostd, "golden", "template")
+                // A linked clone of what the checkpoint keeps.
+                let clone = "\(roostd.base)/clone.qcow2"
+                try await tool("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", golden, clone)
+                try await tool("chmod", "-R", "a+rwX", roostd.base)
+                _ = try await client.attachDisk(to: "clone", .init(path: clone, format: "qcow2"))
+                try await write(roostd, "golden", 6)
+                try await client.removeCheckpoint(of: "golden", first, waitSeconds: 60).succeeded()
+                #expect(try await holds(clone, 5))
+                #expect(try await holds(disk(roostd, "golden"), 6))
+                #expect(try await disk(roostd, "golden") != golden)
+                for attempt in [
+                    { _ = try await client.attachDisk(to: "clone", .init(path: golden)) },
+                    {
+                        try await client.resizeDisk(
+                            .init(path: golden, sizeBytes: 32 << 20, shrink: true),
+                            waitSeconds: 30
+                        )
+                        .succeeded()
+                    },
+                ] as [@Sendable () async throws -> Void] {
+                    await #expect(throws: (any Error).self) { try await attempt() }
+                }
+                try await client.removeVirtualMachine("golden", .init(removeDisks: true), waitSeconds: 30).succeeded()
+                #expect(try await holds(clone, 5))
+
+                // Two machines with one disk, which run in turn.
+                _ = try await machine(roostd, "one", holding: 1)
+                try await roostd.create("two")
+                _ = try await client.attachDisk(to: "two", .init(path: try await disk(roostd, "one")))
+                let refused = try await client.createCheckpoint(of: "one", waitSeconds: 30)
+                #expect(refused.error?.code == .busy && refused.error?.message.contains("another machine") == true)
+
+                // A disk that is taken out keeps what it stands on.
+                _ = try await machine(roostd, "web", holding: 7)
+                _ = try await take(roostd, "web", "c")
+                let detached = try #require(try await client.drives(of: "web").first { $0.kind == "disk" })
+                try await client.detachDisk(from: "web", location: detached.location)
+                try await client.removeVirtualMachine("web", .init(removeDisks: true), waitSeconds: 30).succeeded()
+                let left = try #require(detached.path)
+                #expect(try await holds(left, 7))
+            }
+        }
+
         @Test func guestFindsWhatWasAndIsToldOfIt() async throws {
             try await withRoostd("checkpoint-guest") { roostd in
                 let client = roostd.client
                 try await roostd.createGuest("web", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority")
                 let data = try await client.createDisk(.init(path: "data.qcow2", sizeBytes: 64 << 20), waitSeconds: 30)
                 _ = try await client.attachDisk(to: "web", .init(path: try #require(data.result)))
-                let write = { (word: String) in "printf '%-8s' \(word) | dd of=/dev/sdb conv=fsync 2>/dev/null" }
-                let read = "dd if=/dev/sdb bs=8 count=1 2>/dev/null; echo"
+                let write = { (word: String) in "printf '%-8s' \(word) | dd of=\(dataDisk) conv=fsync 2>/dev/null" }
+                let read = "dd if=\(dataDisk) bs=8 count=1 2>/dev/null; echo"
 
                 var console = try await roostd.boot("web")
                 _ = try await console.shell(write("before"))
@@ -167,7 +220,7 @@ extension Integration {
                 _ = try await client.attachDisk(to: "web", .init(path: try #require(data.result), format: "raw"))
                 var console = try await roostd.boot("web")
                 try await roostd.waitForAgent("web")
-                _ = try await console.shell("echo before > /data/one; printf before > /dev/sdb; sync")
+                _ = try await console.shell("echo before > /data/one; printf before > \(dataDisk); sync")
                 let created = try await roost(roostd, "create", "web", "--name", "live")
                 #expect(created.status == 0, "\(created)")
                 let shown = try await client.checkpoint(of: "web", "live")
@@ -178,7 +231,7 @@ extension Integration {
                 #expect(shown.disks.count == 2 && shown.disks.allSatisfy { $0.problem == nil }, "\(shown.disks)")
 
                 // It goes on, in new files; a disk can go and grow as ever.
-                _ = try await console.shell("echo after > /data/two; printf after! > /dev/sdb; sync")
+                _ = try await console.shell("echo after > /data/two; printf after! > \(dataDisk); sync")
                 #expect(try await client.drives(of: "web").allSatisfy { $0.disk?.backingFile != nil })
                 #expect(try await take(roostd, "web", "second") != shown.summary.id.uppercased)
                 let second = try #require(try await client.drives(of: "web").last)
@@ -186,10 +239,10 @@ extension Integration {
                     .init(path: try #require(second.path), sizeBytes: 96 << 20),
                     waitSeconds: 30
                 ).succeeded()
-                #expect(try await console.shell("cat /sys/block/sdb/size").contains("196608"))
+                #expect(try await console.shell("cat /sys/block/sd*/size").contains("196608"))
                 try await client.detachDisk(from: "web", location: second.location)
                 try await eventually("the disk is gone") {
-                    try await console.shell("ls /sys/block").contains("sdb") == false
+                    try await console.shell("cat /sys/block/sd*/size").contains("196608") == false
                 }
                 try await roostd.turnOff("web")
 
@@ -197,7 +250,7 @@ extension Integration {
                 console = try await roostd.boot("web")
                 #expect(try await console.shell("cat /data/one; ls /data").contains("before"))
                 #expect(try await console.shell("ls /data").contains("two") == false)
-                #expect(try await console.shell("dd if=/dev/sdb bs=6 count=1 2>/dev/null; echo").contains("before"))
+                #expect(try await console.shell("dd if=\(dataDisk) bs=6 count=1 2>/dev/null; echo").contains("before"))
                 try await roostd.turnOff("web")
                 for disk in try await client.disks() where disk.format == "qcow2" {
                     try await tool("qemu-img", "check", "-q", disk.path)

@@ -65,9 +65,10 @@ extension CheckpointKeeper {
                 configuration.currentCheckpoint = id
             }
         } catch {
-            // What cannot be cleared now is before the next use of the machine.
-            _ = try? await settle(machine)
-            throw error
+            await clearUp(machine)
+            // What the guest writes to already counts, although not all could be written down at first.
+            guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else { throw error }
+            return made
         }
         try await settle(machine)
         guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else {
@@ -98,6 +99,7 @@ extension CheckpointKeeper {
                 begun = clock.now
                 freeze = wanted
                 frozen = try await wanted.begin()
+                if frozen == 0 { throw GuestFreeze.Unable(description: "its agent froze nothing") }
             } catch {
                 if let freeze { _ = try? await freeze.end() }
                 freeze = nil
@@ -137,8 +139,8 @@ extension CheckpointKeeper {
     /// Writes what the instant has brought into the checkpoint, which does not count yet.
     private func keep(_ instant: Instant, _ id: GUID, _ machine: GUID) async throws {
         guard let armed = shelf.armed(of: machine).first(where: { $0.id == id }) else { return }
-        let (store, target) = (store, directory.ofCheckpoints.guestState(id))
-        let changed = try await onDisk {
+        let target = directory.ofCheckpoints.guestState(id)
+        let changed = try await shelf.using { store in
             var receipt = instant.receipt
             if let bytes = instant.variables {
                 try FileAccess.write(bytes, to: target)
@@ -152,15 +154,28 @@ extension CheckpointKeeper {
 
     // MARK: - After a cut
 
+    /// Runs something to its end, whatever becomes of the caller's task.
+    func uncancelled(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await Task { try await body() }.value
+    }
+
+    /// Settles whatever became of the caller's task; what cannot be cleared now is before the next use of the machine.
+    func clearUp(_ machine: Machine) async { await Task { _ = try? await settle(machine) }.value }
+
     /// Lets a machine's configuration name the files that its guest writes to already; returns whether it does.
     ///
     /// A new file that nothing has been written to says the same as the one below it, so it need not stay.
     func completeBranch(_ checkpoint: StoredCheckpoint, _ paths: [String], _ machine: Machine) async throws -> Bool {
         let overlays = paths.filter { BranchPlan.isOverlay($0) && fileExists($0) }
-        let used = try await machine.running?.filesInUse()
+        let used = try await machine.running?.topNodeNames()
         var isWritten = false
         for path in overlays where !isWritten {
-            isWritten = if let used { used.contains(path) } else { try await images.holdsData(path) }
+            if let used {
+                let ending = "-\(RunningMachine.digits(of: path))"
+                isWritten = used.contains { $0.hasSuffix(ending) }
+            } else {
+                isWritten = try await images.holdsData(path)
+            }
         }
         guard isWritten else {
             if let running = machine.running { try await running.closeUnused(Set(overlays)) }
@@ -169,6 +184,14 @@ extension CheckpointKeeper {
         var replacements: [String: String] = [:]
         for path in overlays {
             if let base = try await images.info(path, format: "qcow2").backingFile { replacements[base] = path }
+        }
+        let drives = Set(try await machine.load().drives.compactMap(\.path))
+        guard drives.isSuperset(of: replacements.keys), !replacements.isEmpty else {
+            throw APIError(
+                .corrupt,
+                "the guest has written to \(overlays.joined(separator: ", ")), and no disk of the machine's configuration is "
+                    + "below: the files are left alone, put the disks of the configuration right"
+            )
         }
         let (id, found) = (checkpoint.id, replacements)
         _ = try await machine.commit { configuration in

@@ -24,8 +24,11 @@ extension CheckpointKeeper {
                 spare.append(path)
             }
             configuration.spareDisks = spare
+            // Damaged records may go round in circles.
+            var steps = 0
             while let current = configuration.currentCheckpoint, ids.contains(current) {
-                configuration.currentCheckpoint = parents[current] ?? nil
+                steps += 1
+                configuration.currentCheckpoint = steps > ids.count ? nil : parents[current] ?? nil
             }
         }
         try await settle(machine)
@@ -33,13 +36,15 @@ extension CheckpointKeeper {
 
     /// Deletes the files of checkpoints whose removal is decided.
     func finishRemoval(_ ids: [GUID], of machine: Machine) async throws {
-        let store = store
         for id in ids {
             // Gone when the removal was cut off behind it.
             guard let checkpoint = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else { continue }
             let parent = checkpoint.record.parent
             for child in shelf.checkpoints(of: machine.id) where child.record.parent == id {
-                shelf.put(try await onDisk { try store.update(child) { _, record in record.parent = parent } })
+                let moved = try await shelf.using { store in
+                    try store.update(child) { _, record in record.parent = parent }
+                }
+                shelf.put(moved)
             }
             try await forget(checkpoint)
         }
@@ -53,21 +58,23 @@ extension CheckpointKeeper {
     /// Cut off anywhere, every state reads the same, and another call does the rest.
     ///
     /// - Parameters:
-    ///   - others: files that other machines use; they stay as they are.
+    ///   - others: tells the files that other machines need, which stay as they are; nil when nobody knows.
     ///   - onProgress: called with fractions from 0 to 1.
     func mergeSpareDisks(
         of machine: Machine,
-        besides others: Set<String>,
+        besides others: @Sendable () async -> Set<String>?,
         onProgress: @escaping @Sendable (Double) async -> Void = { _ in }
     ) async throws {
         try await settle(machine)
         var configuration = try await machine.load()
-        guard !configuration.spareDisks.isEmpty, shelf.damaged.isEmpty else { return }
+        guard !configuration.spareDisks.isEmpty, shelf.isComplete else { return }
         // The next roostd goes on when this is cut off.
         try await note(machine)
         for path in configuration.spareDisks { try await replayLog(of: path) }
         var done = 0
         while true {
+            // Asked anew for each step: a file may have been attached elsewhere meanwhile.
+            guard let others = await others() else { break }
             let files = try await layers(of: configuration, machine.id)
             let plan = MergePlan(
                 parents: files.parents,
@@ -86,7 +93,7 @@ extension CheckpointKeeper {
                 _ = try await machine.commit { $0.spareDisks.removeAll { $0 == path } }
             case .merge(let upper, let lower):
                 try await merge(upper, into: lower, files, machine) { await onProgress((before + $0) / total) }
-                try await delete(upper)
+                if BranchPlan.isOverlay(upper) { try await delete(upper) }
             }
             done += 1
             await onProgress(Double(done) / total)
@@ -136,9 +143,17 @@ extension CheckpointKeeper {
             layers.formats[base] = layers.formats[base] ?? info.backingFormat ?? "raw"
             open.append(base)
         }
-        for (upper, lower) in layers.parents where layers.formats[lower] == "vhdx" {
-            // A VHDX cannot grow.
-            if layers.sizes[upper] != layers.sizes[lower] { layers.fixed.insert(lower) }
+        for (upper, lower) in layers.parents {
+            // A VHDX cannot grow, and nothing becomes smaller by a merge.
+            let (above, below) = (layers.sizes[upper] ?? 0, layers.sizes[lower] ?? 0)
+            if above < below || above != below && layers.formats[lower] == "vhdx" { layers.fixed.insert(lower) }
+        }
+        // A file with two names is none that could be reasoned about.
+        var names: [FileIdentity: String] = [:]
+        for path in layers.sizes.keys.sorted() {
+            guard let identity = FileIdentity(path) else { continue }
+            if let other = names[identity] { layers.fixed.formUnion([path, other]) }
+            names[identity] = path
         }
         return layers
     }
@@ -179,13 +194,14 @@ extension CheckpointKeeper {
         let above = Set(files.parents.filter { $0.value == upper }.keys)
         // Their headers are about to change, and with them what their checkpoints know of them.
         try await note(relying: above, machine.id) { $0.changed = 0 }
-        for file in above { try await images.changeBase(file, to: lower, format: format) }
+        // Not to be cut off in the middle of a header.
+        try await uncancelled { [images] in
+            for file in above { try await images.changeBase(file, to: lower, format: format) }
+        }
         try await learnChanges(of: machine.id)
-        let (store, user) = (store, user)
-        try await onDisk { try user.takeOwnership(of: lower) }
         for checkpoint in shelf.checkpoints(of: machine.id)
         where checkpoint.record.disks.contains(where: { $0.path == upper }) {
-            let changed = try await onDisk {
+            let changed = try await shelf.using { store in
                 let disk = try Self.disk(lower, known)
                 return try store.update(checkpoint) { configuration, record in
                     try configuration.useDisks([upper: lower], format: known)
@@ -216,10 +232,9 @@ extension CheckpointKeeper {
         _ machine: GUID,
         _ change: @escaping @Sendable (inout CheckpointRecord.Disk) -> Void
     ) async throws {
-        let store = store
         for checkpoint in shelf.checkpoints(of: machine) {
             guard checkpoint.record.disks.contains(where: { paths.contains($0.path) }) else { continue }
-            let changed = try await onDisk {
+            let changed = try await shelf.using { store in
                 try store.update(checkpoint) { _, record in
                     for index in record.disks.indices where paths.contains(record.disks[index].path) {
                         change(&record.disks[index])
@@ -236,8 +251,8 @@ extension CheckpointKeeper {
 
     /// Puts the changes in a VHDX's log in their place: a merge into it that was cut off leaves some, and QEMU does not read
     /// such a file from another one.
-    private func replayLog(of path: String) async throws {
-        guard path.hasSuffix(".vhdx"), fileExists(path) else { return }
+    func replayLog(of path: String) async throws {
+        guard [".vhdx", ".avhdx"].contains(where: path.lowercased().hasSuffix), fileExists(path) else { return }
         do {
             _ = try await images.info(path, format: "vhdx")
         } catch let error as EngineError where DiskImages.saysLogIsDirty(error) {

@@ -56,8 +56,7 @@ struct CheckpointKeeper: Sendable {
                 configuration.currentCheckpoint = id
             }
         } catch {
-            // What cannot be cleared now is before the next use of the machine.
-            _ = try? await settle(machine)
+            await clearUp(machine)
             throw error
         }
         try await settle(machine)
@@ -74,9 +73,9 @@ struct CheckpointKeeper: Sendable {
         _ record: CheckpointRecord,
         withVariables: Bool
     ) async throws {
-        let (store, source) = (store, directory.guestState(configuration.id))
+        let source = directory.guestState(configuration.id)
         let target = directory.ofCheckpoints.guestState(id)
-        let armed = try await onDisk {
+        let armed = try await shelf.using { store in
             var record = record
             if withVariables, fileExists(source) {
                 try FileAccess.write(try FileAccess.read(source), to: target)
@@ -104,10 +103,17 @@ struct CheckpointKeeper: Sendable {
     /// Gives a machine the disks, the settings and the UEFI variables of a checkpoint; what it wrote since its last
     /// checkpoint goes.
     ///
-    /// - Parameter generationID: The machine's new VM-Generation ID, by which the guest learns of the change.
+    /// - Parameters:
+    ///   - generationID: the machine's new VM-Generation ID, by which the guest learns of the change.
     /// - Throws: `APIError` `.corrupt` when a disk of the checkpoint has been changed; what else keeps it from being
     ///   applied. The machine is as before then.
-    func apply(_ checkpoint: StoredCheckpoint, to machine: Machine, generationID: GUID) async throws {
+    ///   - others: the files that other machines need; nil when nobody knows, and then none is given up.
+    func apply(
+        _ checkpoint: StoredCheckpoint,
+        to machine: Machine,
+        generationID: GUID,
+        besides others: Set<String>?
+    ) async throws {
         try await settle(machine)
         for disk in checkpoint.record.disks where try Self.disk(disk.path, disk.format) != disk {
             throw APIError(
@@ -116,11 +122,15 @@ struct CheckpointKeeper: Sendable {
                     + "the checkpoint was made: what it held then is not known any more"
             )
         }
-        let (before, store) = (try await machine.load(), store)
-        let kept = try await onDisk {
+        let before = try await machine.load()
+        let variables = directory.guestState(machine.id)
+        let kept = try await shelf.using { store in
             let stored = try store.load(id: checkpoint.id, path: checkpoint.path)
-            // The machine may have been upgraded since; what it is now it stays.
-            return stored.version < before.version ? try stored.converted(to: before.version).configuration : stored
+            guard stored.version < before.version else { return stored }
+            // The machine may have been upgraded since; what it is now it stays, with the hardware of that.
+            var upgraded = try stored.converted(to: before.version, guestStateFilePath: variables).configuration
+            upgraded.roost.machineType = before.roost.machineType ?? MachinePlan.machineType(for: upgraded)
+            return upgraded
         }
         var generator = SystemRandomNumberGenerator()
         let plan = try BranchPlan(kept, using: &generator)
@@ -129,7 +139,7 @@ struct CheckpointKeeper: Sendable {
             try await note(
                 machine,
                 making: plan.branches.map(\.overlay),
-                dropping: try await overlays(of: before, machine.id)
+                dropping: try await overlays(of: before, machine.id, besides: others)
             )
             try await makeOverlays(plan)
             try Task.checkCancellation()
@@ -147,24 +157,31 @@ struct CheckpointKeeper: Sendable {
                 configuration.variablesToTake = checkpoint.record.receipt.hasVariables ? checkpoint.id : nil
             }
         } catch {
-            _ = try? await settle(machine)
+            await clearUp(machine)
             throw error
         }
         try await settle(machine)
     }
 
-    /// The files of a machine that stand on a file of one of its checkpoints: those it has written since.
-    private func overlays(of configuration: VirtualMachineConfiguration, _ machine: GUID) async throws -> [String] {
-        let own = configuration.drives.compactMap(\.path)
+    /// The files of a machine that stand on a file of one of its checkpoints: those it has written since, and that nobody
+    /// else needs.
+    private func overlays(
+        of configuration: VirtualMachineConfiguration,
+        _ machine: GUID,
+        besides others: Set<String>?
+    ) async throws -> [String] {
+        guard let others, shelf.isComplete else { return [] }
+        let own = Set(configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path))
         let kept = shelf.disks(of: machine).union(Set(configuration.spareDisks).subtracting(own))
-        var found: [String] = []
-        for drive in configuration.drives where drive.kind == .hardDisk {
-            guard let path = drive.path, !kept.contains(path), fileExists(path) else { continue }
-            guard configuration.roost.diskFormats[path] == .qcow2 else { continue }
-            let below = try await images.info(path, format: "qcow2").backingFile
-            if let below, kept.contains(below) { found.append(path) }
+        return try await onDisk {
+            try own.filter { path in
+                guard BranchPlan.isOverlay(path), !kept.contains(path), !others.contains(path), fileExists(path),
+                    let below = backingFile(of: path), kept.contains(below)
+                else { return false }
+                let folder = FileAccess.folder(of: path)
+                return !(try FileAccess.names(in: folder).contains { backingFile(of: "\(folder)/\($0)") == path })
+            }.sorted()
         }
-        return found
     }
 
     // MARK: - After a cut
@@ -173,8 +190,17 @@ struct CheckpointKeeper: Sendable {
     ///
     /// - Throws: what the disk reports; then it has to be called again before the machine is used.
     func settle(_ machine: Machine) async throws {
-        let (armed, directory, store) = (shelf.armed(of: machine.id), directory, store)
+        let (armed, directory) = (shelf.armed(of: machine.id), directory)
         let note = try await onDisk { try BranchingNote(of: machine.id, in: directory) }
+        if let note, !shelf.isComplete, note.paths.contains(where: { BranchPlan.isOverlay($0) && fileExists($0) }) {
+            // One that cannot be read may be the one whose making was cut off.
+            throw APIError(
+                .corrupt,
+                "work on the disks of a virtual machine was cut off, and cannot be finished while checkpoints cannot be "
+                    + "read: 'roost host show' names them; repair them with roost file repair, or move them away, and "
+                    + "restart roostd"
+            )
+        }
         var configuration = try await machine.load()
         for checkpoint in armed {
             var counts = configuration.currentCheckpoint == checkpoint.id
@@ -183,7 +209,10 @@ struct CheckpointKeeper: Sendable {
                 if counts { configuration = try await machine.load() }
             }
             if counts {
-                shelf.put(try await onDisk { try store.update(checkpoint) { _, record in record.isArmed = false } })
+                let done = try await shelf.using { store in
+                    try store.update(checkpoint) { _, record in record.isArmed = false }
+                }
+                shelf.put(done)
             } else {
                 try await forget(checkpoint)
             }
@@ -196,6 +225,8 @@ struct CheckpointKeeper: Sendable {
             try await finishRemoval(configuration.removedCheckpoints, of: machine)
         }
         try await learnChanges(of: machine.id)
+        // A merge into a VHDX that was cut off leaves changes in its log, with which QEMU does not read it from another one.
+        if machine.running == nil { for path in configuration.spareDisks { try await replayLog(of: path) } }
         guard let note else { return }
         let needed = shelf.disks(of: machine.id).union(configuration.drives.compactMap(\.path))
             .union(shelf.checkpoints(of: machine.id).flatMap { variablesFiles(of: $0.id) })
@@ -204,10 +235,10 @@ struct CheckpointKeeper: Sendable {
 
     /// Deletes a checkpoint's own files; its disks stay.
     func forget(_ checkpoint: StoredCheckpoint) async throws {
-        let (store, variables) = (store, directory.ofCheckpoints.guestState(checkpoint.id))
-        try await onDisk {
-            try store.remove(checkpoint)
+        let variables = directory.ofCheckpoints.guestState(checkpoint.id)
+        try await shelf.using { store in
             try store.configurations.removeKept(variables)
+            try store.remove(checkpoint)
         }
         shelf.take(checkpoint.id)
     }

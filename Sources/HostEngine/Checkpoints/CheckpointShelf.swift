@@ -11,11 +11,28 @@ final class CheckpointShelf: Sendable {
     private let found = Mutex<[GUID: StoredCheckpoint]>([:])
     private let broken = Mutex<[GUID: StoreError]>([:])
 
+    private let hasFailed = Mutex(false)
+    /// One call of the store at a time: reading repairs what is damaged, so it must not meet a change half done.
+    private let gate = SerialGate()
+
     init(_ store: CheckpointStore) { self.store = store }
+
+    /// Whether all checkpoints are known, and so which files they need.
+    var isComplete: Bool { damaged.isEmpty && !hasFailed.withLock { $0 } }
+
+    /// Calls the store, off the caller's thread.
+    func using<Value: Sendable>(
+        _ body: @escaping @Sendable (CheckpointStore) throws -> Value
+    ) async throws -> Value {
+        try await gate.run { [store] in try await onDisk { try body(store) } }
+    }
 
     /// Reads all checkpoints; blocks on the disk.
     func read() throws {
-        for checkpoint in try store.list() {
+        hasFailed.withLock { $0 = true }
+        let all = try store.list()
+        hasFailed.withLock { $0 = false }
+        for checkpoint in all {
             switch checkpoint {
             case .readable(let stored): put(stored)
             case .broken(let id, _, let reason): broken.withLock { $0[id] = reason }

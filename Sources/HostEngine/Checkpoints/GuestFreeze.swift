@@ -79,7 +79,11 @@ struct GuestFreeze: Sendable {
             try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]), within: 30)
             let check = "command -v sleep && command -v fsfreeze"
             try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", check]), within: 5)
-            let script = "sleep \(leaseSeconds); for point; do fsfreeze --unfreeze \"$point\"; done"
+            // Again and again: a hook of the agent's that takes long puts the freeze itself off.
+            let script = """
+                sleep \(leaseSeconds); n=0; while [ $n -lt 600 ]; do n=$((n+1)); \
+                for point; do fsfreeze --unfreeze "$point"; done; sleep 1; done 2>/dev/null
+                """
             timer = try await agent.execute(
                 GuestAgentCommands.Exec(
                     path: "/bin/sh",
@@ -139,6 +143,9 @@ struct GuestFreeze: Sendable {
     /// Ends the timer: it must not thaw a later freeze.
     private func stopTimer() async {
         guard let timer else { return }
+        // Its number may be somebody else's once it has ended.
+        guard let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer)), !status.hasExited
+        else { return }
         let kill = GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "kill \(timer)"])
         _ = try? await finish(kill, within: 5)
         // The agent keeps what it knows of a program until somebody has asked.

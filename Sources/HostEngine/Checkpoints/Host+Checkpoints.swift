@@ -25,17 +25,21 @@ extension Host {
     }
 
     /// Completes or undoes what an earlier roostd was doing with the checkpoints of machines that are off.
-    func settleCheckpoints() async {
+    ///
+    /// - Parameter starting: machines that are about to start; no merge keeps them waiting.
+    func settleCheckpoints(starting: Set<GUID>) async {
         let directory = context.directory
         let noted = (try? await onDisk { try BranchingNote.machines(in: directory) }) ?? []
         for id in Set(noted).union(context.keeper.shelf.machinesWithArmed) {
-            guard let machine = machines[id], await machine.settleCheckpointsAtStart() else { continue }
+            guard let machine = machines[id], await machine.settleCheckpointsAtStart(), !starting.contains(id) else {
+                continue
+            }
             _ = await context.jobs.run(
                 "checkpoint.merge",
                 subject: await machine.name,
                 virtualMachine: id
             ) { reporter in
-                try await machine.mergeLeftovers(besides: await self.disksInUse(besides: id), reporter)
+                try await machine.mergeLeftovers(besides: { await self.disksInUse(besides: id) }, reporter)
                 return nil
             }
         }
@@ -44,14 +48,14 @@ extension Host {
     /// Looks at every byte of all checkpoints' configurations and UEFI variables, and puts right what is damaged.
     func scrubCheckpoints() async -> (reports: [StorageReport], problems: [String]) {
         let (shelf, directory) = (context.keeper.shelf, context.directory.ofCheckpoints)
-        let store = shelf.store.configurations
         var reports: [StorageReport] = []
         var problems = shelf.damaged.sorted { $0.key < $1.key }.map { "the checkpoint \($0.key): \($0.value)" }
         for id in shelf.machines.sorted() {
             for checkpoint in shelf.checkpoints(of: id) {
                 // What is wrong with one hides no other.
                 do {
-                    reports += try await onDisk {
+                    reports += try await shelf.using { store in
+                        let store = store.configurations
                         let variables = directory.guestState(checkpoint.id)
                         var found = try store.scrub(id: checkpoint.id, path: checkpoint.path)
                         if checkpoint.record.receipt.hasVariables { found += try store.scrubKept(variables) }
@@ -67,6 +71,12 @@ extension Host {
         return (reports, problems)
     }
 
+    /// Takes a checkpoint of a machine.
+    package func createCheckpoint(_ reference: String, _ request: CreateCheckpointRequest) async throws -> String {
+        let machine = try machine(reference)
+        return try await machine.createCheckpoint(request, besides: await disksInUse(besides: machine.id) ?? [])
+    }
+
     /// Gives a machine the state of one of its checkpoints.
     package func applyCheckpoint(
         _ reference: String,
@@ -75,8 +85,13 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws {
         let machine = try machine(reference)
-        let others = await disksInUse(besides: machine.id)
-        try await machine.applyCheckpoint(checkpoint, request, besides: others, reporter)
+        let id = machine.id
+        try await machine.applyCheckpoint(
+            checkpoint,
+            request,
+            besides: { await self.disksInUse(besides: id) },
+            reporter
+        )
     }
 
     /// Removes a checkpoint of a machine, or one with all that came from it.
@@ -87,7 +102,12 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws {
         let machine = try machine(reference)
-        let others = await disksInUse(besides: machine.id)
-        try await machine.removeCheckpoint(checkpoint, request, besides: others, reporter)
+        let id = machine.id
+        try await machine.removeCheckpoint(
+            checkpoint,
+            request,
+            besides: { await self.disksInUse(besides: id) },
+            reporter
+        )
     }
 }

@@ -16,15 +16,17 @@ extension RunningMachine {
         }?.inserted
     }
 
-    /// The files that the machine's drives use now.
-    func filesInUse() async throws -> Set<String> {
-        Set(try await monitor.execute(QMPCommands.QueryBlock()).compactMap { $0.inserted?.path })
+    /// The nodes that the machine's drives begin with now.
+    func topNodeNames() async throws -> [String] {
+        try await monitor.execute(QMPCommands.QueryBlock()).compactMap { $0.inserted?.name }
     }
+
+    /// The digits in the name of a file that was put over another one.
+    static func digits(of overlay: String) -> Substring { overlay.split(separator: ".").dropLast().last ?? "" }
 
     /// The name of the node for a file that is put over a drive's.
     static func overlayNode(_ branch: BranchPlan.Branch) -> String {
-        let digits = branch.overlay.split(separator: ".").dropLast().last ?? ""
-        return "\(MachineArguments.nodeName(branch.location))-\(digits)"
+        "\(MachineArguments.nodeName(branch.location))-\(digits(of: branch.overlay))"
     }
 
     /// Opens the new files of a plan, which no guest writes to yet.
@@ -59,9 +61,8 @@ extension RunningMachine {
 
     /// Closes those of some files that were opened and are not used.
     func closeUnused(_ paths: Set<String>) async throws {
-        let nodes = try await monitor.execute(QMPCommands.QueryNamedBlockNodes())
-        for node in nodes where paths.contains(node.path) && node.driver == "qcow2" {
-            guard let name = node.name else { continue }
+        let names = try await monitor.execute(QMPCommands.QueryNamedBlockNodes()).compactMap(\.name)
+        for name in names where paths.contains(where: { name.hasSuffix("-\(Self.digits(of: $0))") }) {
             // One that the guest uses is refused.
             _ = try? await monitor.execute(QMPCommands.BlockdevDelete(nodeName: name))
         }
@@ -88,17 +89,5 @@ extension RunningMachine {
             if !closed { try await Task.sleep(for: .milliseconds(100)) }
         }
         if let lastError { throw lastError }
-    }
-}
-
-extension BlockNode {
-    /// The path of the node's file, also where QEMU describes the node as a whole since it was put together by hand.
-    var path: String {
-        let prefix = "json:"
-        guard file.hasPrefix(prefix), let value = try? JSONValue(parsing: Array(file.dropFirst(prefix.count).utf8))
-        else {
-            return file
-        }
-        return value["file"]?["filename"]?.stringValue ?? file
     }
 }

@@ -30,8 +30,7 @@ extension VirtualMachine {
     package func checkpoint(_ reference: String) async throws -> CheckpointDetail {
         try requireUsable("show a checkpoint of")
         let stored = try stored(reference)
-        let store = host.keeper.store
-        let configuration = try await onDisk { try store.load(id: stored.id, path: stored.path) }
+        let configuration = try await host.keeper.shelf.using { try $0.load(id: stored.id, path: stored.path) }
         guard let row = rows(current: try await load().currentCheckpoint).first(where: { $0.id == stored.id }) else {
             throw APIError(.notFound, "the checkpoint \(stored.id) of \(name) has been removed")
         }
@@ -48,12 +47,26 @@ extension VirtualMachine {
     }
 
     /// Takes a checkpoint of a machine that is off or whose guest runs; returns its identifier.
-    package func createCheckpoint(_ request: CreateCheckpointRequest) async throws -> String {
+    ///
+    /// - Parameter others: the files that other machines need.
+    package func createCheckpoint(
+        _ request: CreateCheckpointRequest,
+        besides others: Set<String>
+    ) async throws -> String {
         let wanted = request.name
         if let wanted { try Self.validate(checkpointName: wanted) }
         return try await gate.run {
             try requireUsable("take a checkpoint of")
             let configuration = try await load()
+            if let shared = configuration.drives.first(where: { drive in
+                drive.kind == .hardDisk && drive.path.map(others.contains) == true
+            }) {
+                throw APIError(
+                    .busy,
+                    "cannot take a checkpoint of \(name): another machine or its checkpoints need \(shared.path ?? "") too, "
+                        + "and would go on writing to it"
+                )
+            }
             let seconds = secondsSinceEpoch()
             var record = CheckpointRecord(
                 machine: id,
@@ -67,7 +80,10 @@ extension VirtualMachine {
             if cycle.isActive {
                 made = try await createLive(record, configuration)
             } else {
-                record.receipt.consistency = .application
+                // Of a guest that was not shut down nobody knows more than of one after a power cut.
+                let crashed = cycle.state == .crashed
+                record.receipt.consistency = crashed ? .crash : .application
+                record.receipt.reason = crashed ? "QEMU ended unasked" : nil
                 made = try await host.keeper.make(.random(), record, of: kept)
             }
             publish("checkpoint.created", "the checkpoint \"\(made.record.name)\" of \(name) was taken")
@@ -111,6 +127,10 @@ extension VirtualMachine {
         }
         guard isAgentOpen else { return .none(reason: "no guest agent answers") }
         do {
+            // An earlier freeze that was ended by the guest's timer, of which the agent knows nothing.
+            if try await machine.agent.execute(GuestAgentCommands.FSFreezeStatus()) {
+                _ = try await machine.agent.execute(GuestAgentCommands.FSFreezeThaw())
+            }
             return .freeze(try await GuestFreeze(machine.agent))
         } catch {
             return .none(reason: (error as? GuestFreeze.Unable)?.description ?? "\(error)")
@@ -125,8 +145,11 @@ extension VirtualMachine {
         let found = try await gate.run {
             try requireUsable("rename a checkpoint of")
             let stored = try stored(reference)
-            let (store, newName) = (host.keeper.store, request.name)
-            host.keeper.shelf.put(try await onDisk { try store.update(stored) { _, record in record.name = newName } })
+            let newName = request.name
+            let renamed = try await host.keeper.shelf.using { store in
+                try store.update(stored) { _, record in record.name = newName }
+            }
+            host.keeper.shelf.put(renamed)
             publish("checkpoint.changed", "a checkpoint of \(name) is called \"\(newName)\"")
             return stored.id
         }
@@ -135,22 +158,24 @@ extension VirtualMachine {
 
     /// Gives the machine, which is off, the state of a checkpoint; what it wrote since its last one is lost.
     ///
-    /// - Parameter others: the files that other machines use; nil when nobody knows, and then none is given up.
+    /// - Parameter others: tells the files that other machines need; nil when nobody knows, and then none is given up.
     package func applyCheckpoint(
         _ reference: String,
         _ request: ApplyCheckpointRequest,
-        besides others: Set<String>?,
+        besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
         // Looked up first: behind the new checkpoint a name could mean two.
         let target = try stored(reference)
+        try requireOff("apply a checkpoint to")
         if request.checkpointFirst == true {
-            _ = try await createCheckpoint(CreateCheckpointRequest(name: "before \(target.record.name)".prefixed(100)))
+            let name = "before \(target.record.name)".shortened
+            _ = try await createCheckpoint(CreateCheckpointRequest(name: name), besides: await others() ?? [])
         }
         try await gate.run {
             try requireOff("apply a checkpoint to")
             let stored = try stored(target.id.uppercased)
-            try await host.keeper.apply(stored, to: kept, generationID: .random())
+            try await host.keeper.apply(stored, to: kept, generationID: .random(), besides: await others())
             knownVariables = nil
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
             try await giveUpSpareDisks(besides: others, reporter)
@@ -161,7 +186,7 @@ extension VirtualMachine {
     package func removeCheckpoint(
         _ reference: String,
         _ request: RemoveCheckpointRequest,
-        besides others: Set<String>?,
+        besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
         try await gate.run {
@@ -204,24 +229,30 @@ extension VirtualMachine {
     }
 
     /// Merges the files that a removal which was cut off has left, unless the machine has been started.
-    func mergeLeftovers(besides others: Set<String>?, _ reporter: JobCenter.Reporter) async throws {
+    func mergeLeftovers(
+        besides others: @escaping @Sendable () async -> Set<String>?,
+        _ reporter: JobCenter.Reporter
+    ) async throws {
         try await gate.run {
             guard !cycle.isActive, !isRemoved else { return }
             try await giveUpSpareDisks(besides: others, reporter)
         }
     }
 
-    private func giveUpSpareDisks(besides others: Set<String>?, _ reporter: JobCenter.Reporter) async throws {
-        guard let others else {
-            await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
-            return
-        }
+    private func giveUpSpareDisks(
+        besides others: @escaping @Sendable () async -> Set<String>?,
+        _ reporter: JobCenter.Reporter
+    ) async throws {
         let damaged = host.keeper.shelf.damaged
         if !damaged.isEmpty {
             await reporter.warn(
                 "checkpoints cannot be read, so nobody knows which disks they need, and files that are spare stay: "
                     + damaged.keys.map(\.uppercased).sorted().joined(separator: ", ")
             )
+            return
+        }
+        guard await others() != nil else {
+            await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
             return
         }
         try await host.keeper.mergeSpareDisks(of: kept, besides: others) { await reporter.progress($0) }
@@ -315,6 +346,10 @@ extension VirtualMachine {
 }
 
 extension String {
-    /// The text's first characters.
-    fileprivate func prefixed(_ count: Int) -> String { String(prefix(count)) }
+    /// As much of the text as a checkpoint's name may have.
+    fileprivate var shortened: String {
+        var text = prefix(100)
+        while text.utf8.count > 255 { text.removeLast() }
+        return String(text)
+    }
 }
