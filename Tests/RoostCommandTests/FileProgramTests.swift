@@ -126,6 +126,21 @@ import VMConfiguration
         #expect(try fixture.bytes("\(alone).damaged-1") == damaged)
     }
 
+    @Test func sealedFileIsSoundByItselfAndItsKeptCopyIsNobodyElses() throws {
+        let fixture = try FileFixture()
+        let sealed = fixture.path.replacing(".vmcx", with: ".6.2.vmcx.sealed")
+        try FileAccess.write(try fixture.bytes(fixture.path), to: sealed)
+        try FileAccess.write(
+            Array("RoostKpt".utf8) + Array(repeating: 1, count: 4096),
+            to: fixture.directory.copy(of: sealed)
+        )
+        let places = [sealed, fixture.directory.copy(of: sealed)]
+        let before = try places.map(fixture.bytes)
+        #expect(try roost("file", "verify", sealed).status == 0)
+        #expect(try roost("file", "repair", sealed, "--yes").text.contains("nothing to do"))
+        #expect(try places.map(fixture.bytes) == before)
+    }
+
     @Test func repairSaysThatAMachineWouldStayBrokenAndWhatIsSealed() throws {
         let fixture = try FileFixture()
         let sound = try fixture.bytes(fixture.path)

@@ -25,8 +25,12 @@ struct StoredFile {
         directory = Self.stateDirectory(of: self.path)
     }
 
-    /// The path of the second copy that belongs to the file, whether there is one or not.
-    var copy: String? { directory?.copy(of: path) }
+    /// The path of the second copy that belongs to the file, whether there is one or not; nil for what an upgrade has
+    /// sealed, whose copy has another form and is roostd's to look after.
+    var copy: String? {
+        let name = path[(path.lastIndex(of: "/") ?? path.startIndex)...]
+        return name.contains(".sealed") ? nil : directory?.copy(of: path)
+    }
 
     /// What upgrades have sealed beside a machine's configuration.
     var sealed: [String] {
