@@ -24,7 +24,9 @@ extension CheckpointKeeper {
 
     /// Makes a checkpoint of the disks and UEFI variables of a guest that runs, and goes on running.
     ///
-    /// - Parameter isRequired: whether the checkpoint is only made when the guest could be frozen.
+    /// - Parameters:
+    ///   - isRequired: whether the checkpoint is only made when the guest could be frozen.
+    ///   - announce: told when the guest is frozen (true) and when it is thawed again (false).
     /// - Throws: what keeps it from being made; the guest is thawed and as before then.
     func makeLive(
         _ id: GUID,
@@ -32,7 +34,8 @@ extension CheckpointKeeper {
         of machine: Machine,
         _ running: RunningMachine,
         _ rest: Rest,
-        isRequired: Bool
+        isRequired: Bool,
+        announce: @escaping @Sendable (_ isFrozen: Bool) -> Void
     ) async throws -> StoredCheckpoint {
         try await settle(machine)
         let before = try await machine.load()
@@ -57,7 +60,7 @@ extension CheckpointKeeper {
             // From here to the thaw nobody's change of mind counts.
             let (path, branch) = (directory.guestState(machine.id), plan)
             let instant = try await Task {
-                try await Self.takeInstant(branch, running, rest, isRequired: isRequired, variables: path)
+                try await Self.takeInstant(branch, running, rest, announce, isRequired: isRequired, variables: path)
             }.value
             try await keep(instant, id, machine.id)
             _ = try await machine.commit { configuration in
@@ -82,6 +85,7 @@ extension CheckpointKeeper {
         _ plan: BranchPlan,
         _ running: RunningMachine,
         _ rest: Rest,
+        _ announce: @Sendable (_ isFrozen: Bool) -> Void,
         isRequired: Bool,
         variables path: String
     ) async throws -> Instant {
@@ -100,6 +104,7 @@ extension CheckpointKeeper {
                 freeze = wanted
                 frozen = try await wanted.begin()
                 if frozen == 0 { throw GuestFreeze.Unable(description: "its agent froze nothing") }
+                announce(true)
             } catch {
                 if let freeze { _ = try? await freeze.end() }
                 freeze = nil
@@ -112,7 +117,7 @@ extension CheckpointKeeper {
         do {
             try await running.branch(plan)
         } catch {
-            if let freeze { _ = try? await freeze.end() }
+            if let freeze, (try? await freeze.end()) != nil { announce(false) }
             throw error
         }
         instant.receipt.transactionInMicroseconds = (clock.now - start).microseconds
@@ -125,6 +130,7 @@ extension CheckpointKeeper {
         instant.receipt.lease = freeze.plan.usesVSS ? nil : .guestTimer
         do {
             let thawed = try await freeze.end()
+            announce(false)
             (instant.receipt.consistency, instant.receipt.reason) = freeze.plan.consistency(
                 frozen: frozen,
                 thawed: thawed

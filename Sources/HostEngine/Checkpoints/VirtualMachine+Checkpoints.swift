@@ -116,7 +116,15 @@ extension VirtualMachine {
                     + "--checkpoint-type Production'"
             )
         }
-        return try await host.keeper.makeLive(.random(), record, of: kept, machine, rest, isRequired: isRequired)
+        let (events, id, name) = (host.events, id, name)
+        return try await host.keeper.makeLive(.random(), record, of: kept, machine, rest, isRequired: isRequired) {
+            events.publish(
+                $0 ? "guest.frozen" : "guest.thawed",
+                virtualMachine: id,
+                subject: name,
+                message: "the guest of \(name) is \($0 ? "frozen for a checkpoint" : "thawed")"
+            )
+        }
     }
 
     /// How the guest can be brought to rest.
