@@ -49,6 +49,7 @@ extension ConfigurationStore {
             guard copy.state == .atRest else { return try keep(path, isSound: isSound) }
             return try compare(path, copy)
         }
+        guard files.exists(path) else { return try restore(path, nil, ["the file is missing"]) }
         // Whatever it said, it can say again.
         try keep(path, isSound: isSound)
         note(.copyRefreshed, path, ["the second copy is damaged"])

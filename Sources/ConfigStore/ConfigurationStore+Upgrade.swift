@@ -41,39 +41,56 @@ extension ConfigurationStore {
     /// Keeps a configuration's file as it is, with a second copy; an earlier one of the same version gets a number.
     private func seal(_ bytes: [UInt8], _ id: GUID, _ version: ConfigurationVersion) throws(StoreError) {
         let sealed = directory.sealed(id, version)
-        // An upgrade that was cut off has sealed the same already.
+        // What one is damaged in, the other may still have; damage of both is no reason to lose what is left.
+        if hasSealed(sealed) { _ = try? scrubSealed(sealed, version) }
         let keys = Self.keys(bytes, version)
-        let earlier = (try? files.contents(of: sealed, limit: FileAccess.sizeLimit)).flatMap { Self.keys($0, version) }
-        if files.exists(sealed), earlier == nil || earlier?.children != keys?.children {
+        let earlier = try? files.contents(of: sealed, limit: FileAccess.sizeLimit)
+        if files.exists(sealed), keys == nil || earlier.flatMap({ Self.keys($0, version) })?.children != keys?.children
+        {
             // A machine that was restored from a backup is upgraded a second time.
-            try asStore { () throws(FileError) in
-                for number in 1... {
-                    do throws(FileError) {
-                        try files.link(sealed, to: "\(sealed)-\(number)")
-                        break
-                    } catch  where error.code == .exists && number < 100_000 {
-                        continue
-                    }
-                }
-            }
+            try number(sealed, earlier, id, version)
         }
-        try asStore { () throws(FileError) in try files.replace(sealed, with: bytes, mode: 0o400) }
+        if earlier != bytes {
+            try asStore { () throws(FileError) in try files.replace(sealed, with: bytes, mode: 0o400) }
+        }
         if bytes.count <= KeptCopy.largest { try keep(sealed) }
     }
 
-    /// Compares the sealed files of a machine with their second copies, and puts right what is damaged.
+    /// Gives a sealed file its lasting name, with a number, and a second copy under that.
+    private func number(
+        _ sealed: String,
+        _ bytes: [UInt8]?,
+        _ id: GUID,
+        _ version: ConfigurationVersion
+    ) throws(StoreError) {
+        let numbers = try numbers(ofSealed: sealed)
+        let last = numbers.last.map { "\(sealed)-\($0)" }
+        // An upgrade that was cut off may have done this already.
+        let isDone = bytes != nil && last.flatMap { try? files.contents(of: $0, limit: FileAccess.sizeLimit) } == bytes
+        let name = isDone ? last ?? sealed : "\(sealed)-\((numbers.last ?? 0) + 1)"
+        try asStore { () throws(FileError) in
+            if !isDone { try files.link(sealed, to: name) }
+            try files.syncFolder(directory.virtualMachines)
+        }
+        // One that is damaged has no copy, so that it is not taken for whole.
+        if bytes.map({ $0.count <= KeptCopy.largest }) == true { try? keep(name) { Self.keys($0, version) != nil } }
+    }
+
+    /// Compares a sealed file with its second copy, and puts right what is damaged or missing.
     ///
     /// - Throws: `StoreError` `.corrupt` when both are damaged.
-    package func scrubSealed(_ id: GUID) throws(StoreError) -> [StorageReport] {
-        var reports: [StorageReport] = []
-        for item in sealed(id) {
+    package func scrubSealed(_ item: SealedConfiguration) throws(StoreError) -> [StorageReport] {
+        try scrubSealed(item.path, item.version)
+    }
+
+    private func scrubSealed(_ path: String, _ version: ConfigurationVersion) throws(StoreError) -> [StorageReport] {
+        if files.exists(path) {
             let size = try asStore { () throws(FileError) in
-                try DurableFile(item.path, for: .reading(followingLinks: false), in: files).size()
+                try DurableFile(path, for: .reading(followingLinks: false), in: files).size()
             }
-            guard size <= KeptCopy.largest else { continue }
-            reports += try scrubKept(item.path) { Self.keys($0, item.version) != nil }
+            guard size <= KeptCopy.largest else { return [] }
         }
-        return reports
+        return try scrubKept(path) { Self.keys($0, version) != nil }
     }
 
     /// The keys of a file's bytes, without their generation; nil when they cannot be read.
@@ -103,19 +120,42 @@ extension ConfigurationStore {
     }
 
     /// The sealed files of a machine, oldest version first; of one version the oldest file first.
-    package func sealed(_ id: GUID) -> [SealedConfiguration] {
-        ConfigurationVersion.known.flatMap { version -> [SealedConfiguration] in
+    ///
+    /// One that is missing and has a second copy is named too: ``scrubSealed(_:)`` brings it back.
+    package func sealed(_ id: GUID) throws(StoreError) -> [SealedConfiguration] {
+        var found: [SealedConfiguration] = []
+        for version in ConfigurationVersion.known {
             let path = directory.sealed(id, version)
             var paths: [String] = []
-            while files.exists("\(path)-\(paths.count + 1)") { paths.append("\(path)-\(paths.count + 1)") }
-            if files.exists(path) { paths.append(path) }
-            return paths.map { SealedConfiguration(version: version, path: $0) }
+            let mayBe = hasSealed(path) || hasSealed("\(path)-1")
+            if mayBe { paths = try numbers(ofSealed: path).map { "\(path)-\($0)" } }
+            if hasSealed(path) { paths.append(path) }
+            found += paths.map { SealedConfiguration(version: version, path: $0) }
         }
+        return found
+    }
+
+    private func hasSealed(_ path: String) -> Bool {
+        files.exists(path) || files.exists(directory.copy(of: path))
+    }
+
+    /// The numbers of the sealed files of a name that have one, in order.
+    private func numbers(ofSealed path: String) throws(StoreError) -> [Int] {
+        let prefix = "\(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...])-"
+        let names = try asStore { () throws(FileError) in
+            try files.names(in: directory.virtualMachines)
+                + (files.isFolder(directory.copies) ? files.names(in: directory.copies) : [])
+        }
+        let numbers = names.lazy.filter { $0.hasPrefix(prefix) }
+            .compactMap { name in
+                let rest = name.dropFirst(prefix.count)
+                return Int(rest.hasSuffix(".copy") ? rest.dropLast(5) : rest)
+            }
+        return Set(numbers.filter { (1..<1_000_000).contains($0) }).sorted()
     }
 
     /// Deletes the sealed files of a machine.
     package func removeSealed(_ id: GUID) throws(StoreError) {
-        // The last first, as they are counted.
-        for item in sealed(id).reversed() { try removeKept(item.path) }
+        for item in try sealed(id) { try removeKept(item.path) }
     }
 }

@@ -135,15 +135,6 @@ package struct ConfigurationStore: Sendable {
         return found.reports
     }
 
-    /// The same for the host's own file, if there is one.
-    ///
-    /// - Throws: as ``hostRecord()``.
-    package func scrubHostRecord() throws(StoreError) -> [StorageReport] {
-        let (store, found) = noting()
-        _ = try store.hostRecord()
-        return found.reports
-    }
-
     /// This store with its reports also kept.
     func noting() -> (store: ConfigurationStore, found: NotedReports) {
         let found = NotedReports()

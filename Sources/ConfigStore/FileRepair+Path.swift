@@ -27,16 +27,6 @@ extension FileRepair {
         }
     }
 
-    /// The newest generation that anything names.
-    var newestGeneration: UInt64 {
-        sources.indices.map { index in
-            switch sources[index] {
-            case .file(let generation), .copy(let generation): generation
-            case .salvage: trees[index].generation
-            }
-        }.max() ?? 0
-    }
-
     /// What ``carryOut(from:copy:mode:files:)`` has left beside the new files.
     package struct Kept: Sendable, Hashable {
         /// The damaged file; nil when it was missing.
@@ -65,7 +55,7 @@ extension FileRepair {
         }
         let file = Self.mirrored(path, copy: copy, files)
         // What cannot be written must not cost the file its name.
-        let generation = newestGeneration == .max ? .max : newestGeneration + 1
+        let generation = nextGeneration
         let (_, bytes) = try file.layOut(copy == nil ? trees[index] : tree.with(generation: generation))
         var kept = Kept()
         if files.exists(path) { kept.file = try file.keepAside() }

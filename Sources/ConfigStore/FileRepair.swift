@@ -23,6 +23,10 @@ package struct FileRepair: Sendable {
     package var sources: [Source] = []
     /// Whether there is nothing to do.
     package var isSound = false
+    /// Whether the file itself can be read, whatever its copy says.
+    private(set) var isReadable = false
+    /// The newest generation that anything readable names, damaged slots and keys without a place too.
+    private(set) var newestGeneration: UInt64 = 0
     /// The keys of each source.
     private(set) var trees: [KeyNode] = []
 
@@ -40,11 +44,13 @@ package struct FileRepair: Sendable {
             }
             let found = ConfigurationCopy(read.bytes)
             copyProblems = found.problems
+            noteGeneration(found.claimedGeneration)
             newest = found.newest?.content
             states = [newest, found.previous].compactMap { $0 }
         }
         switch primary {
         case .sound(let content):
+            isReadable = true
             problems = content.storage?.headerProblems() ?? []
             if let newest, newest.generation > content.generation {
                 add(states)
@@ -66,7 +72,20 @@ package struct FileRepair: Sendable {
     private mutating func add(_ source: Source, _ tree: KeyNode) {
         sources.append(source)
         trees.append(tree)
+        switch source {
+        case .file(let generation), .copy(let generation): noteGeneration(generation)
+        case .salvage: noteGeneration(tree.generation)
+        }
     }
+
+    private mutating func noteGeneration(_ generation: UInt64?) {
+        // Beyond that only damage goes.
+        guard let generation, generation < 1 << 62 else { return }
+        newestGeneration = max(newestGeneration, generation)
+    }
+
+    /// The generation that a file made anew gets: nothing that was there is newer.
+    var nextGeneration: UInt64 { newestGeneration + 1 }
 
     private mutating func add(_ states: [CopyContent]) {
         for state in states {
@@ -81,6 +100,7 @@ package struct FileRepair: Sendable {
         }
         let salvage = StorageFile.salvage(read.bytes)
         problems = salvage.findings.filter { $0.severity == .error }.map(\.message)
+        noteGeneration(salvage.generation)
         guard salvage.keyCount > 0 else { return }
         let orphans = salvage.orphans.reduce(0) { $0 + $1.count }
         add(.salvage(keys: salvage.keyCount - orphans, orphans: orphans), salvage.tree)
@@ -111,16 +131,9 @@ extension ConfigurationStore {
         guard let tree = plan.tree(of: source) else {
             throw StoreError(.notFound, "\(plan.path) cannot be made from what was named")
         }
-        let highest =
-            plan.sources.map { source -> UInt64 in
-                switch source {
-                case .file(let generation), .copy(let generation): generation
-                case .salvage: 0
-                }
-            }.max() ?? 0
         let file = mirrored(plan.path)
         let kept = files.exists(plan.path) ? try file.keepAside() : nil
-        _ = try file.writeAnew(tree, highest + 1)
+        _ = try file.writeAnew(tree, plan.nextGeneration)
         return kept
     }
 }

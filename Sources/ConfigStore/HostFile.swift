@@ -84,8 +84,11 @@ extension ConfigurationStore {
 
     /// Writes the host's record, durably and with its second copy; keys of the file that are not the record's stay.
     ///
+    /// - Parameter known: the record as it was stored last, when somebody knows: a file that has become unreadable since,
+    ///   with its copy, is made anew from it.
     /// - Throws: `StoreError` as ``hostRecord()``, and what the disk reports; then the old record stays.
-    package func save(_ record: HostRecord) throws(StoreError) {
+    package func save(_ record: HostRecord, known: HostRecord? = nil) throws(StoreError) {
+        if let known { _ = try mend(known) }
         guard var opened = try openHostFile() else {
             var tree = KeyNode("")
             record.store(in: &tree)
@@ -97,25 +100,54 @@ extension ConfigurationStore {
         try hostFile.commit(tree.with(generation: opened.content.generation + 1), to: &opened)
     }
 
-    /// Makes the host's file and its copy anew from a record that is known from elsewhere; what is damaged stays beside them.
+    /// Checks every byte of the host's file and of its second copy, and puts right what is damaged.
     ///
-    /// - Returns: what was found and done.
-    package func remake(_ record: HostRecord) throws(StoreError) -> StorageReport {
+    /// - Parameter known: the record as it was stored last, when somebody knows: what is damaged or missing in both places
+    ///   is made anew from it.
+    /// - Returns: what was found and put right; it is reported as ever, too.
+    /// - Throws: as ``hostRecord()``.
+    package func scrubHostRecord(known: HostRecord? = nil) throws(StoreError) -> [StorageReport] {
+        let (store, found) = noting()
+        if let known { _ = try store.mend(known) } else { _ = try store.hostRecord() }
+        return found.reports
+    }
+
+    /// Makes the host's file and its copy anew from a known record when neither can be used.
+    ///
+    /// - Throws: `StoreError` `.corrupt` for a file that can be read and is older than its copy: somebody has put it there.
+    private func mend(_ known: HostRecord) throws(StoreError) {
         let (path, copy) = (directory.hostFile, directory.copy(of: directory.hostFile))
-        let plan = try FileRepair(planning: path, copy: copy, files: files)
-        var tree = KeyNode("")
+        do throws(StoreError) {
+            if try openHostFile() != nil || known == HostRecord() { return }
+        } catch {
+            guard error.code == .corrupt else { throw error }
+            let plan = try FileRepair(planning: path, copy: copy, files: files)
+            guard !plan.isReadable else { throw error }
+            return try remake(known, plan, copy)
+        }
+        try remake(known, try FileRepair(planning: path, copy: copy, files: files), copy)
+    }
+
+    private func remake(_ record: HostRecord, _ plan: FileRepair, _ copy: String) throws(StoreError) {
+        let generation = plan.nextGeneration
+        // What else stands in the best that can be read stays.
+        var tree = plan.sources.first.flatMap(plan.tree(of:)) ?? KeyNode("")
         record.store(in: &tree)
-        let kept = files.exists(path) ? try hostFile.keepAside() : nil
+        if (try? hostFile.layOut(tree)) == nil {
+            tree = KeyNode("")
+            record.store(in: &tree)
+        }
+        let kept = files.exists(plan.path) ? try hostFile.keepAside() : nil
         if files.exists(copy) { _ = try FileRepair.keepAside(copy, files) }
-        let opened = try hostFile.writeAnew(tree, plan.newestGeneration == .max ? .max : plan.newestGeneration + 1)
-        let found = StorageReport(
-            path: path,
-            action: .remade(keptAs: kept),
-            problems: plan.problems + plan.copyProblems,
-            generation: opened.content.generation
+        _ = try hostFile.writeAnew(tree, generation)
+        report(
+            StorageReport(
+                path: plan.path,
+                action: .remade(keptAs: kept),
+                problems: plan.problems + plan.copyProblems,
+                generation: generation
+            )
         )
-        report(found)
-        return found
     }
 
     /// Empties the replay log of the host's file, as ``settle(path:)`` does for a configuration.

@@ -287,8 +287,13 @@ struct MirroredFile: Sendable {
     }
 
     /// Gives the file a second name, `<file>.damaged-<number>`, under which it stays.
+    ///
+    /// One that is kept as it is already, by an attempt that failed, gets no further name.
     func keepAside() throws(StoreError) -> String {
-        for number in 1... {
+        var number = 1
+        while number < 100_000, files.exists("\(path).damaged-\(number)") { number += 1 }
+        if number > 1, isKept(as: "\(path).damaged-\(number - 1)") { return "\(path).damaged-\(number - 1)" }
+        for number in number... {
             let name = "\(path).damaged-\(number)"
             do throws(FileError) {
                 try files.link(path, to: name)
@@ -299,6 +304,14 @@ struct MirroredFile: Sendable {
             }
         }
         return path
+    }
+
+    private func isKept(as name: String) -> Bool {
+        let limit = 3 * KeptCopy.largest
+        guard let file = try? files.readableContents(of: path, limit: limit),
+            let kept = try? files.readableContents(of: name, limit: limit)
+        else { return false }
+        return file.unreadable == kept.unreadable && file.bytes == kept.bytes
     }
 
     /// Replaces the file by one with these keys, and tells the copy of its blocks.

@@ -2,6 +2,7 @@ import ConfigStore
 import QEMUDriver
 package import RoostAPI
 import RoostPrimitives
+import UEFIVariables
 import VMConfiguration
 
 extension Host {
@@ -265,8 +266,8 @@ extension Host {
         } catch let error as EngineError where error.code == .corrupt {
             throw APIError(
                 .corrupt,
-                "the disk \(path) cannot be read as \(format.rawValue), which its name says it is: if it is of another "
-                    + "format, give it that name",
+                "the disk \(path) is damaged, or of another format than \(format.rawValue), which its name says it is: give it "
+                    + "the name that it should have, or take it from a backup",
                 cause: error.cause ?? error.message
             )
         }
@@ -275,7 +276,13 @@ extension Host {
     /// The file with UEFI variables beside a configuration, and its bytes when Roost can use them; nil when there is none.
     private func guestState(beside folder: ImportFolder) async throws -> (path: String, bytes: [UInt8]?)? {
         guard let path = try await onDisk({ try folder.guestStateFile() }) else { return nil }
-        return (path, try await onDisk { try? readVariables(path) })
+        return try await onDisk {
+            do {
+                return (path, try readVariables(path))
+            } catch is VariableStoreError {
+                return (path, nil)
+            }
+        }
     }
 
     private func makeGuestState(_ prepared: PreparedImport, _ machine: VirtualMachine) async throws {

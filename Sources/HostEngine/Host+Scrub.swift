@@ -44,24 +44,21 @@ extension Host {
         guard !isScrubbing else { throw APIError(.busy, "the files are being looked at already: see 'roost job list'") }
         isScrubbing = true
         return await context.jobs.run("host.scrub", subject: "all files") { reporter in
-            do {
-                let outcome = try await self.scrub(pause: pause, reporter)
-                await self.endScrub()
-                for sentence in outcome.mended { await reporter.warn(sentence) }
-                guard outcome.unmended.isEmpty else {
-                    let error = APIError(
-                        .corrupt,
-                        "files stay damaged: \(outcome.unmended.count); see docs/operating/recovery.md",
-                        cause: outcome.unmended.joined(separator: "; ")
-                    )
-                    self.context.log.error("\(error)")
-                    throw error
-                }
-                return outcome.sentence
-            } catch {
-                await self.endScrub()
+            let found: Result<ScrubOutcome, any Error>
+            do { found = .success(try await self.scrub(pause: pause, reporter)) } catch { found = .failure(error) }
+            await self.endScrub()
+            let outcome = try found.get()
+            for sentence in outcome.mended { await reporter.warn(sentence) }
+            guard outcome.unmended.isEmpty else {
+                let error = APIError(
+                    .corrupt,
+                    "files stay damaged: \(outcome.unmended.count); see docs/operating/recovery.md",
+                    cause: outcome.unmended.joined(separator: "; ")
+                )
+                self.context.log.error("\(error)")
                 throw error
             }
+            return outcome.sentence
         }
     }
 
@@ -128,10 +125,17 @@ extension VirtualMachine {
             let (variables, seed) = (host.directory.guestState(id), host.directory.seed(id))
             // While QEMU has the UEFI variables nobody can say how they should be.
             let isRunning = machine != nil || orphan != nil || launching != nil
+            var problems: [String] = []
             var steps: [@Sendable () throws -> [StorageReport]] = [
                 { try store.scrub(id: id, path: path) }, { try store.scrubRunRecord(of: id) },
             ]
-            steps.append { try store.scrubSealed(id) }
+            do {
+                for item in try await onDisk({ try store.sealed(id) }) {
+                    steps.append { try store.scrubSealed(item) }
+                }
+            } catch {
+                problems.append("\(name): \(APIError(translating: error).description)")
+            }
             for file in isRunning ? [seed] : [variables, seed] {
                 let isSound = soundness(of: file)
                 steps.append {
@@ -141,7 +145,6 @@ extension VirtualMachine {
                 }
             }
             var reports: [StorageReport] = []
-            var problems: [String] = []
             // What is wrong with one file hides no other.
             for (number, step) in steps.enumerated() {
                 do {
@@ -164,14 +167,7 @@ extension SwitchBoard {
         let store = store
         return try await gate.run {
             let known = problem == nil ? record : nil
-            let reports = try await onDisk {
-                do throws(StoreError) {
-                    return try store.scrubHostRecord()
-                } catch {
-                    guard error.code == .corrupt, let known else { throw error }
-                    return [try store.remake(known)]
-                }
-            }
+            let reports = try await onDisk { try store.scrubHostRecord(known: known) }
             // Another program's change counts here, too.
             if !reports.isEmpty || problem != nil { try await read() }
             return reports

@@ -265,16 +265,9 @@ package actor SwitchBoard {
 
     private func save(_ next: HostRecord) async throws {
         let store = store
-        let isKnown = problem == nil
-        try await onDisk {
-            do throws(StoreError) {
-                try store.save(next)
-            } catch {
-                guard error.code == .corrupt, isKnown else { throw error }
-                // What has become unreadable since it was read is still known here.
-                _ = try store.remake(next)
-            }
-        }
+        // What has become unreadable since it was read is still known here.
+        let known = problem == nil ? record : nil
+        try await onDisk { try store.save(next, known: known) }
         record = next
     }
 

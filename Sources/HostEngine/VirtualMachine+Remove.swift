@@ -128,12 +128,19 @@ extension VirtualMachine {
         return notes + (await others(besides: files))
     }
 
-    /// Names what still lies in the machines' folder under the machine's identifier: damaged and sealed files.
+    /// Names what still lies in the folders of machines and copies under the machine's identifier: damaged and sealed files.
     private func others(besides files: [String]) async -> [String] {
-        let (folder, id) = (host.directory.virtualMachines, id)
-        let names = (try? await onDisk { try FileAccess.names(in: folder) }) ?? []
-        let found = names.filter { $0.hasPrefix("\(id.uppercased).") }.map { "\(folder)/\($0)" }
-            .filter { !files.contains($0) }
+        let (directory, id) = (host.directory, id)
+        var found: [String] = []
+        for folder in [directory.virtualMachines, directory.copies] where fileExists(folder) {
+            do {
+                found += try await onDisk { try FileAccess.names(in: folder) }
+                    .filter { $0.hasPrefix("\(id.uppercased).") }.map { "\(folder)/\($0)" }
+            } catch {
+                return ["what else is left of it is not known: \(APIError(translating: error).description)"]
+            }
+        }
+        found.removeAll(where: files.contains)
         return found.isEmpty ? [] : ["files of earlier states stay: " + found.sorted().joined(separator: ", ")]
     }
 

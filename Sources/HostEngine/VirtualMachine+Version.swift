@@ -52,12 +52,22 @@ extension VirtualMachine {
     ///
     /// Of a broken machine the version that it has is unknown; its sealed files are listed all the same.
     package func versionHistory() async throws -> [VersionRecord] {
-        let current = cycle.damage == nil ? try await load().version : nil
-        let (store, id) = (host.store, id)
+        var current: ConfigurationVersion?
+        if cycle.damage == nil {
+            do {
+                current = try await load().version
+            } catch let error as StoreError {
+                // Nobody knew of the damage until now.
+                guard error.code == .corrupt else { throw error }
+            }
+        }
+        let (store, id, known) = (host.store, id, current)
         // A cut upgrade leaves a sealed file of the version that the machine still has.
-        let sealed = try await onDisk { store.sealed(id).filter { item in current.map { item.version < $0 } ?? true } }
+        let sealed = try await onDisk {
+            try store.sealed(id).filter { item in known.map { item.version < $0 } ?? true }
+        }
         return sealed.map { VersionRecord(version: $0.version.description, path: $0.path, isCurrent: false) }
-            + [VersionRecord(version: current?.description ?? "", path: path, isCurrent: true)]
+            + [VersionRecord(version: current?.description, path: path, isCurrent: true)]
     }
 
     private func targetVersion(_ text: String?) throws -> ConfigurationVersion {

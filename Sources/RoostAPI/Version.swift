@@ -88,15 +88,15 @@ public struct VersionUpdate: Codable, Hashable, Sendable {
 
 /// A version that a machine has or had, as `GET /v1/vms/{vm}/version-history` lists them, oldest first.
 public struct VersionRecord: Codable, Hashable, Sendable {
-    /// The version, as in `5.0`; empty for the one in use of a broken machine, whose version is unknown.
-    public var version: String
+    /// The version, as in `5.0`; nil for the one in use of a broken machine, whose version is unknown.
+    public var version: String?
     /// The absolute path of the configuration of that version.
     public var path: String
     /// Whether it is the one in use; the others are sealed.
     public var isCurrent: Bool
 
     /// A record of the given fields.
-    public init(version: String, path: String, isCurrent: Bool) {
+    public init(version: String?, path: String, isCurrent: Bool) {
         self.version = version
         self.path = path
         self.isCurrent = isCurrent

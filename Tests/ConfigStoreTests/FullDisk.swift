@@ -2,10 +2,12 @@ import DurableFiles
 
 /// The host's files on a disk with no room for another one: files that are there can be written.
 struct FullDisk: FileSystem {
+    /// Where there is no room; everywhere when it is empty.
+    var folder = ""
     private let files = KernelFileSystem()
 
     func open(_ path: String, for opening: FileOpening) throws(FileError) -> FileNumber {
-        if case .making = opening { throw FileError(.noSpace, "cannot make \(path)") }
+        if case .making = opening, path.hasPrefix(folder) { throw FileError(.noSpace, "cannot make \(path)") }
         return try files.open(path, for: opening)
     }
 

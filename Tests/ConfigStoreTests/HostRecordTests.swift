@@ -111,6 +111,103 @@ import Testing
         #expect(exists(copy))
     }
 
+    /// Damages both files, so that nothing of them counts.
+    private func damageBoth() throws {
+        for place in [path, copy] { try FileAccess.write(Array(repeating: 0x5A, count: 70_000), to: place) }
+    }
+
+    @Test func whatIsKnownIsWrittenAnewWhenBothAreDamagedOrMissing() throws {
+        let known = record(switches: 2, bootID: "old")
+        for isMissing in [false, true] {
+            try store.save(known)
+            if isMissing { for place in [path, copy] { try FileAccess.remove(place) } } else { try damageBoth() }
+            _ = actions()
+            #expect(try store.scrubHostRecord(known: known).map(\.action).count == 1)
+            let kept = isMissing ? nil : "\(path).damaged-1"
+            #expect(actions() == [.remade(keptAs: kept)])
+            #expect(try store.hostRecord() == known && store.scrubHostRecord(known: known).isEmpty)
+        }
+        // Where nothing was ever stored, nothing is missing.
+        for place in [path, copy] { try FileAccess.remove(place) }
+        #expect(try store.scrubHostRecord(known: HostRecord()).isEmpty && !exists(path))
+    }
+
+    @Test func olderFileThatSomebodyPutThereIsNotReplacedByWhatIsKnown() throws {
+        try store.save(record(switches: 1, bootID: "one"))
+        let backup = try FileAccess.read(path)
+        for number in 2...5 { try store.save(record(switches: number, bootID: "\(number)")) }
+        let known = try store.hostRecord()
+        try FileAccess.write(backup, to: path)
+        for attempt in [
+            { _ = try self.store.scrubHostRecord(known: known) }, { try self.store.save(HostRecord(), known: known) },
+        ] {
+            let error = #expect(throws: StoreError.self) { try attempt() }
+            #expect(error?.code == .corrupt)
+        }
+        #expect(try FileAccess.read(path) == backup && !exists("\(path).damaged-1"))
+    }
+
+    @Test func generationOfAFileMadeAnewIsAboveAllThatTheDamagedOnesName() throws {
+        for number in 1...9 { try store.save(record(switches: 1, bootID: "\(number)")) }
+        let known = try store.hostRecord()
+        // The file is gone; both slots' contents are damaged and their headers are not.
+        var bytes = try FileAccess.read(copy)
+        for slot in 0..<2 { bytes[slot * bytes.count / 2 + CopySlotHeader.size] ^= 0xFF }
+        try FileAccess.write(bytes, to: copy)
+        try FileAccess.write([1, 2, 3], to: path)
+        let report = try #require(try store.scrubHostRecord(known: known).first)
+        #expect(report.generation == 10)
+        #expect(try StorageFile(parsing: try FileAccess.read(path)).tree.generation == 10)
+    }
+
+    @Test func otherKeysThatCanStillBeReadStayInAFileMadeAnew() throws {
+        let known = record(switches: 1, bootID: "one")
+        try store.save(known)
+        var file = try StorageFile(parsing: try FileAccess.read(path))
+        var tree = file.tree
+        tree.set("host/unknown", .int(7))
+        var bytes = try FileAccess.read(path)
+        StorageAction.apply(try file.commit(tree), to: &bytes)
+        try FileAccess.write(bytes, to: path)
+        #expect(try store.hostRecord() == known)
+        // A table's checksum fails, its keys can be read all the same.
+        bytes = try FileAccess.read(path)
+        var damaged = 0
+        for block in 0..<bytes.count / 4096 {
+            var garbled = bytes
+            for index in block * 4096..<block * 4096 + 8 { garbled[index] ^= 0xFF }
+            guard (try? StorageFile(parsing: garbled)) == nil else { continue }
+            let salvage = StorageFile.salvage(garbled)
+            guard salvage.tree.descendant("host/unknown") != nil else { continue }
+            damaged += 1
+            try FileAccess.write(garbled, to: path)
+            try FileAccess.write([9], to: copy)
+            #expect(try store.scrubHostRecord(known: known).count == 1)
+            #expect(try store.hostRecord() == known)
+            let now = try StorageFile(parsing: try FileAccess.read(path)).tree
+            #expect(now.descendant("host/unknown")?.value == .int(7))
+        }
+        #expect(damaged > 0)
+    }
+
+    @Test(arguments: [false, true]) func attemptsThatFailLeaveTheOldRecordAndOneKeptFile(onlyCopies: Bool) throws {
+        let known = record(switches: 1, bootID: "one")
+        try store.save(known)
+        try damageBoth()
+        let target = record(switches: 2, bootID: "two")
+        let full = ConfigurationStore(
+            directory: directory,
+            supportedVersions: [],
+            files: FullDisk(folder: onlyCopies ? directory.copies : "")
+        )
+        for _ in 1...3 { #expect(throws: StoreError.self) { try full.save(target, known: known) } }
+        let names = try FileAccess.names(in: FileAccess.folder(of: path))
+        #expect(names.filter { $0.contains(".damaged-") }.count == 1, "\(names)")
+        if onlyCopies { #expect(try store.hostRecord() == known) }
+        try store.save(target, known: known)
+        #expect(try store.hostRecord() == target)
+    }
+
     @Test func bothDamagedIsAnErrorWithWhatToDoAndRepairMendsIt() throws {
         var record = record(switches: 2, bootID: "old")
         try store.save(record)

@@ -81,8 +81,10 @@ final class StoredFixture: Sendable {
             try machine.garble(machine.path, block: version == .v5_0 ? 0 : round + 2)
             let damaged = try machine.bytes(machine.path)
             #expect(try machine.notes() == "precious")
-            #expect(machine.actions() == [.restored(keptAs: "\(machine.path).damaged-\(round)")])
-            #expect(try machine.bytes("\(machine.path).damaged-\(round)") == damaged)
+            // What is kept already is kept once.
+            let number = version == .v5_0 ? 1 : round
+            #expect(machine.actions() == [.restored(keptAs: "\(machine.path).damaged-\(number)")])
+            #expect(try machine.bytes("\(machine.path).damaged-\(number)") == damaged)
             #expect(try machine.notes() == "precious")
             #expect(machine.actions().isEmpty)
         }

@@ -7,10 +7,9 @@ import VMConfiguration
 
 /// Upgrades of the version, with the power cut behind each of their steps.
 @Suite struct UpgradeCrashTests {
-    @Test(arguments: [
-        (ConfigurationVersion.v5_0, ConfigurationVersion.v8_0), (ConfigurationVersion.v6_0, ConfigurationVersion.v8_0),
-    ]) func upgradeLeavesTheOldOrTheNewVersionWhole(from: ConfigurationVersion, to: ConfigurationVersion) throws {
-        let upgrade = try Upgrade(from: from, to: to)
+    @Test(arguments: [(ConfigurationVersion.v5_0, false), (.v6_0, false), (.v6_0, true)])
+    func upgradeLeavesTheOldOrTheNewVersionWhole(from: ConfigurationVersion, isSecond: Bool) throws {
+        let upgrade = try Upgrade(from: from, to: .v8_0, isSecond: isSecond)
         let explorer = Explorer(.short, seed: 1)
         explorer.expect { disk, _ in upgrade.violation(on: disk, mayBeOld: true) }
         upgrade.disk.afterEachStep { explorer.explore($0) }
@@ -30,14 +29,29 @@ private struct Upgrade: Sendable {
     let disk: SimulatedDisk
     let old: VirtualMachineConfiguration
     let new: VirtualMachineConfiguration
+    /// What an earlier upgrade of the same machine has sealed.
+    var sealedBefore: [UInt8]?
 
-    init(from: ConfigurationVersion, to: ConfigurationVersion) throws {
+    init(from: ConfigurationVersion, to: ConfigurationVersion, isSecond: Bool) throws {
         disk = SimulatedDisk(
             folders: ["/", "/state", directory.virtualMachines, directory.copies, directory.snapshots, directory.cache]
         )
         var random = MatrixRandom(seed: 7)
         let store = Self.store(directory, disk)
         let made = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: from), using: &random)
+        if isSecond {
+            var earlier = made
+            earlier.notes = "as it was at first"
+            let first = try store.create(earlier)
+            let path = try store.replace(
+                id: made.id,
+                path: first,
+                version: from,
+                with: store.load(id: made.id, path: first).converted(to: to).configuration
+            )
+            try store.remove(path: path)
+            sealedBefore = try disk.contents(of: directory.sealed(made.id, from), limit: 1 << 20)
+        }
         let path = try store.create(made)
         old = try store.load(id: made.id, path: path)
         new = try old.converted(to: to).configuration
@@ -72,13 +86,79 @@ private struct Upgrade: Sendable {
         let found = try store.list()
         guard found.count == 1, found[0].id == old.id else { throw Violation(text: "found \(found)") }
         let configuration = try store.load(id: old.id, path: found[0].path)
+        if let sealedBefore {
+            let all = try store.sealed(old.id)
+            guard all.contains(where: { (try? disk.contents(of: $0.path, limit: 1 << 20)) == sealedBefore }) else {
+                throw Violation(text: "what was sealed before is gone")
+            }
+            for item in all where try !store.scrubSealed(item).allSatisfy({ $0.action != .failed }) {
+                throw Violation(text: "\(item.path) is damaged")
+            }
+        }
         guard configuration.version != old.version else {
             guard configuration == old else { throw Violation(text: "the old version differs") }
             return old.version
         }
         guard configuration == new else { throw Violation(text: "the new version differs") }
-        guard store.sealed(old.id).map(\.version) == [old.version] else { throw Violation(text: "no sealed file") }
+        let sealed = try store.sealed(old.id)
+        guard sealed.count == (sealedBefore == nil ? 1 : 2), sealed.allSatisfy({ $0.version == old.version }) else {
+            throw Violation(text: "sealed are \(sealed.map(\.path))")
+        }
         return new.version
+    }
+}
+
+/// The host's own file, made anew from what is known, with the power cut behind each step.
+@Suite struct HostRecordCrashTests {
+    private static let directory = StateDirectory("/state")
+
+    private static func store(_ disk: SimulatedDisk) -> ConfigurationStore {
+        ConfigurationStore(directory: directory, supportedVersions: [], files: disk)
+    }
+
+    private static func violation(
+        on disk: SimulatedDisk,
+        _ known: HostRecord,
+        _ wanted: HostRecord,
+        isDone: Bool
+    ) -> String? {
+        let store = store(disk)
+        do {
+            do throws(StoreError) {
+                let found = try store.hostRecord()
+                if found == wanted { return nil }
+                if isDone || found != known { return "found \(found)" }
+            } catch {
+                if isDone || error.code != .corrupt { return "\(error)" }
+            }
+            try store.save(wanted, known: known)
+            return try store.hostRecord() == wanted ? nil : "the second attempt did nothing"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func whatIsMadeAnewIsAsBeforeOrAsWantedAndCanBeMadeAnewAgain() throws {
+        let directory = Self.directory
+        let disk = SimulatedDisk(folders: ["/", "/state", directory.copies])
+        var (known, wanted) = (HostRecord(), HostRecord())
+        known.bootID = "known"
+        wanted.bootID = "wanted"
+        try Self.store(disk).save(known)
+        for path in [directory.hostFile, directory.copy(of: directory.hostFile)] {
+            disk.mutate(path) { bytes in for index in bytes.indices { bytes[index] ^= 0x5A } }
+        }
+        let explorer = Explorer(.short, seed: 1)
+        let (from, to) = (known, wanted)
+        explorer.expect { disk, _ in Self.violation(on: disk, from, to, isDone: false) }
+        disk.afterEachStep { explorer.explore($0) }
+        try Self.store(disk).save(to, known: from)
+        disk.afterEachStep(nil)
+        explorer.expect { disk, _ in Self.violation(on: disk, from, to, isDone: true) }
+        explorer.explore(disk)
+        let tally = explorer.tally
+        #expect(tally.tried > 20)
+        #expect(tally.lost == 0, "\(tally.findings)")
     }
 }
 

@@ -52,7 +52,8 @@ extension Integration {
                 #expect(plan.map(\.blockers.isEmpty) == [true, true, false])
                 #expect(plan.map(\.changes.isEmpty) == [false, false, true])
                 let older = try await all(roostd, "--dry-run", "--version", "7.1", "--output", "json")
-                #expect(try updates(older).map(\.blockers.count) == [0, 1, 1], "\(older)")
+                // One of version 8.0 is not older than 7.1, and so not meant.
+                #expect(try updates(older).map(\.name) == ["a", "r"], "\(older)")
 
                 #expect(try await versions(roostd) == made)
                 #expect(roostd.stateFiles() == files)

@@ -72,7 +72,12 @@ import Testing
         #expect(plan.problems.isEmpty)
         #expect(plan.configuration.id != configuration.id)
         #expect(plan.configuration.vmGenerationID != configuration.vmGenerationID)
-        #expect(plan.configuration.networkAdapter(adapter.id)?.macAddress != address)
+        let new = try #require(plan.configuration.networkAdapter(adapter.id)?.macAddress)
+        #expect(new != address)
+        // The next plan has another one.
+        #expect(
+            plan.mapped.contains { $0.contains("a new address") } && !plan.mapped.contains { $0.contains("\(new)") }
+        )
     }
 
     @Test func registerKeepsIdentifierGenerationIDAndTheDiskWhereItLies() throws {
@@ -240,6 +245,9 @@ import Testing
         #expect(plan.problems.isEmpty)
         #expect(plan.configuration.drive(at: floppy)?.path == nil)
         #expect(plan.configuration.drive(at: host) == nil)
+        // Neither was looked for.
+        #expect(plan.mapped.contains { $0.hasSuffix(#"C:\a.vfd -> there are none here"#) }, "\(plan.mapped)")
+        #expect(plan.mapped.contains { $0.hasSuffix("disk 1 -> detached") }, "\(plan.mapped)")
     }
 
     @Test func differencingVHDIsToldByItsFooter() {

@@ -174,15 +174,14 @@ extension ImportPlan {
     mutating func takeAdapters(_ choices: ImportChoices, _ facts: ImportFacts) {
         for var adapter in configuration.networkAdapters {
             if adapter.isConnected { connect(&adapter, facts) }
-            if adapter.macAddress == nil {
+            if adapter.macAddress == nil || (choices.mode == .copy && !adapter.macAddressIsStatic) {
                 adapter.macAddress = .random()
-            } else if choices.mode == .copy, adapter.macAddressIsStatic {
+                newAddresses.insert(adapter.id)
+            } else if choices.mode == .copy {
                 warnings.append(
                     "\(adapter.name) keeps its static MAC address, which the original has too: change one of them before "
                         + "both run in one network"
                 )
-            } else if choices.mode == .copy {
-                adapter.macAddress = .random()
             }
             do {
                 try configuration.updateNetworkAdapter(adapter)

@@ -67,13 +67,22 @@ extension ImportPlan {
         }
         for disk in disks {
             let isLost = disk.source == nil && !disk.recordedPath.isEmpty
-            let end = isLost ? "not found" : configuration.drive(at: disk.location)?.path ?? "no medium"
+            let end =
+                switch disk.kind {
+                case .hardDisk where isLost, .dvd where isLost: "not found"
+                case .hardDisk, .dvd: configuration.drive(at: disk.location)?.path ?? "no medium"
+                case .floppy: "there are none here"
+                default: "detached"
+                }
             mapped.append("\(disk.kind) \(disk.location): \(disk.recordedPath) -> \(end)")
         }
         for adapter in configuration.networkAdapters {
             let model = adapter.isLegacy ? .e1000 : configuration.roost.adapterModel ?? .virtio
+            // A new one is another in each plan.
+            let isNew = newAddresses.contains(adapter.id)
+            let address = isNew ? "a new address" : adapter.macAddress?.description ?? "no address"
             mapped.append(
-                "network adapter \(adapter.name): \(model.rawValue), \(adapter.macAddress?.description ?? "no address"), "
+                "network adapter \(adapter.name): \(model.rawValue), \(address), "
                     + (adapter.isConnected ? "switch \(adapter.switchName)" : "not connected")
             )
         }

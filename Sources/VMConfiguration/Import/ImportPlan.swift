@@ -33,6 +33,8 @@ package struct ImportPlan: Hashable, Sendable {
     package var disks: [Disk] = []
     /// What the configuration comes to here, one line for each thing.
     package var mapped: [String] = []
+    /// The adapters that get a new address, which their original has not.
+    var newAddresses: Set<GUID> = []
     /// The paths of keys without a meaning here; they are kept.
     package var keptKeys: [String] = []
     /// What is not as it was: one sentence each.

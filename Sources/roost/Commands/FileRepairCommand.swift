@@ -70,7 +70,7 @@ struct FileRepairCommand: ParsableCommand {
         let repair = RepairReport(
             plan,
             copy: copyPath,
-            sealed: stored.sealed,
+            sealed: try stored.sealed(),
             keepFile: keepFile,
             salvage: salvage
         )

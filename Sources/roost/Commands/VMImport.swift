@@ -87,7 +87,7 @@ struct VMImport: AsyncParsableCommand {
             let report = try await global.client.importPlan(request)
             return try global.show(report) { report, _ in Render.importReport(report) }
         }
-        let sentence = { (job: Job) in "imported" + (job.result.map { " (\($0))" } ?? "") }
+        let sentence = { [path] (job: Job) in "\(path): imported" + (job.result.map { " (\($0))" } ?? "") }
         _ = try await global.runJob(waits: !jobs.noWait, interrupt: .cancels, sentence: sentence) {
             try await $0.importVirtualMachine(request, waitSeconds: $1)
         }

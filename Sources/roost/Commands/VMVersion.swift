@@ -2,6 +2,7 @@ import ArgumentParser
 import RoostAPI
 import RoostClient
 import RoostPrimitives
+import VMConfiguration
 
 struct VMUpdateVersion: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -81,7 +82,12 @@ struct VMUpdateVersion: AsyncParsableCommand {
     private func older(_ client: RoostClient) async throws -> [String] {
         let target =
             if let configurationVersion { configurationVersion } else { try await client.host().defaultVersion }
-        return try await client.virtualMachines().filter { $0.version != target }.map(\.id.uppercased)
+        let wanted = ConfigurationVersion(target)
+        return try await client.virtualMachines().filter { machine in
+            // A version that means nothing is refused by name.
+            guard let wanted, let version = machine.version.flatMap(ConfigurationVersion.init) else { return true }
+            return version < wanted
+        }.map(\.id.uppercased)
     }
 
     private func confirm(_ names: [String]) throws {

@@ -33,11 +33,15 @@ struct StoredFile {
     }
 
     /// What upgrades have sealed beside a machine's configuration.
-    var sealed: [String] {
+    func sealed() throws(APIError) -> [String] {
         guard let directory, path.hasSuffix(".vmcx") || path.hasSuffix(".xml") else { return [] }
         let name = path.dropFirst(directory.virtualMachines.count + 1)
         guard let id = GUID(String(name.prefix { $0 != "." })) else { return [] }
-        return ConfigurationStore(directory: directory, supportedVersions: []).sealed(id).map(\.path)
+        do throws(StoreError) {
+            return try ConfigurationStore(directory: directory, supportedVersions: []).sealed(id).map(\.path)
+        } catch {
+            throw APIError(error)
+        }
     }
 
     /// The path of the second copy that is there.

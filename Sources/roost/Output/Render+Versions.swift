@@ -18,7 +18,7 @@ extension Render {
         var table = Table([.init("VERSION"), .init("IN USE"), .init("FILE")])
         for record in records {
             table.append([
-                record.version.isEmpty ? "unknown" : record.version, record.isCurrent ? "yes" : "sealed", record.path,
+                record.version ?? "unknown", record.isCurrent ? "yes" : "sealed", record.path,
             ])
         }
         return table

@@ -80,15 +80,23 @@ struct RepairReport: Encodable {
     func requiredSource() throws(APIError) -> FileRepair.Source {
         if let chosen { return plan.sources[chosen] }
         let reasons = (problems + copyProblems).joined(separator: "; ")
+        let earlier = sealed.isEmpty ? "" : ", or what an upgrade has sealed: " + sealed.joined(separator: ", ")
         if sources.isEmpty {
             throw APIError(
                 .corrupt,
-                "\(path) was not touched, as nothing can be saved: put a backup in its place"
-                    + (sealed.isEmpty ? "" : ", or what an upgrade has sealed: " + sealed.joined(separator: ", ")),
+                "\(path) was not touched, as nothing can be saved: put a backup in its place\(earlier)",
                 cause: reasons
             )
         }
-        if sources.contains(where: { $0.kind == "salvage" }), sources.count == 1 {
+        if sources.count == 1, let only = sources.first, only.kind == "salvage" {
+            if let problem = only.problem {
+                throw APIError(
+                    .corrupt,
+                    "\(path) was not touched, as the keys that can be read make no machine (\(problem)): look with roost file "
+                        + "show --salvage, and put a backup in its place\(earlier)",
+                    cause: reasons
+                )
+            }
             throw APIError(
                 .corrupt,
                 "\(path) was not touched, as keys would be lost: look with roost file show --salvage, and give --salvage",
