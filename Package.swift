@@ -90,7 +90,7 @@ let package = Package(
         .executableTarget(
             name: "roostd",
             dependencies: [
-                "ConfigStore", "HostEngine", "RoostAPI", "RoostServer",
+                "CRoostLinux", "ConfigStore", "HostEngine", "RoostAPI", "RoostServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),

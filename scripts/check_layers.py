@@ -34,7 +34,7 @@ TARGETS = {
     ],
     "RoostServer": ["HostEngine", "RoostAPI", "RoostPrimitives"],
     "RoostClient": ["RoostAPI", "RoostPrimitives"],
-    "roostd": ["ConfigStore", "HostEngine", "RoostAPI", "RoostServer"],
+    "roostd": ["CRoostLinux", "ConfigStore", "HostEngine", "RoostAPI", "RoostServer"],
     "roost": [
         "ConfigStore", "DurableFiles", "HyperVStorage", "RoostAPI", "RoostClient", "RoostPrimitives", "VMConfiguration",
     ],

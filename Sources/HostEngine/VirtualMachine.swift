@@ -52,6 +52,8 @@ package actor VirtualMachine {
     private var nextCommand = 0
     private var lastRecordWrite: Task<Void, Never>?
     private var settleTask: Task<Void, Never>?
+    /// When the files come to rest, unless something changes before.
+    private var settleTime = ContinuousClock.now
 
     /// A machine whose configuration can be read, or cannot.
     package init(_ stored: StoredMachine, host: HostContext) {
@@ -402,9 +404,13 @@ package actor VirtualMachine {
     /// Empties the replay logs of the machine's files once it has been left alone for half a minute, so that other
     /// programs find files at rest.
     func scheduleSettling() {
-        settleTask?.cancel()
+        settleTime = .now + .seconds(30)
+        // One that sleeps already looks at the time when it wakes up.
+        guard settleTask == nil else { return }
         settleTask = Task {
-            guard (try? await Task.sleep(for: .seconds(30))) != nil else { return }
+            while settleTime > .now {
+                guard (try? await Task.sleep(until: settleTime)) != nil else { return }
+            }
             await settle()
         }
     }

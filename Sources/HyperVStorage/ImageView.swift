@@ -36,11 +36,7 @@ struct ImageView {
 
     /// The checksum of a range whose four bytes at `field` (counted from `offset`) count as zero.
     func checksum(_ offset: Int, _ count: Int, zeroing field: Int) -> UInt32 {
-        var crc = CRC32()
-        crc.update(buffer: slice(offset, field))
-        crc.update(zeros: 4)
-        crc.update(buffer: slice(offset + field + 4, count - field - 4))
-        return crc.value
+        CRC32.checksum(slice(offset, count), zeroing: field)
     }
 }
 

@@ -155,11 +155,27 @@ extension KeyNode {
     }
 
     /// The index of the first child with a name; looks at the names in place, without copying a key.
-    private func index(ofChild name: some StringProtocol) -> Int? {
-        children.withUnsafeBufferPointer { children in
-            for index in children.indices where children[index].name.hasSameBytes(as: name) { return index }
-            return nil
+    private func index(ofChild name: String) -> Int? {
+        var name = name
+        return name.withUTF8 { name in
+            children.withUnsafeBufferPointer { Self.index(in: $0, name) }
         }
+    }
+
+    private static func index(
+        in children: UnsafeBufferPointer<KeyNode>,
+        _ name: UnsafeBufferPointer<UInt8>
+    ) -> Int? {
+        for index in children.indices where children[index].isCalled(name) { return index }
+        return nil
+    }
+
+    private func isCalled(_ wanted: UnsafeBufferPointer<UInt8>) -> Bool {
+        name.utf8.count == wanted.count
+            && name.utf8.withContiguousStorageIfAvailable { bytes in
+                for index in bytes.indices where bytes[index] != wanted[index] { return false }
+                return true
+            } ?? name.utf8.elementsEqual(wanted)
     }
 
     /// The first key at a path of names below this one, as in `["settings", "processors", "count"]`.
@@ -174,18 +190,28 @@ extension KeyNode {
 
     /// The first key at a `/`-separated path below this one.
     public func descendant(_ path: String) -> KeyNode? {
-        let slash = UInt8(ascii: "/")
-        var current = self
-        var rest = path.utf8[...]
-        while let start = rest.firstIndex(where: { $0 != slash }) {
-            rest = rest[start...]
-            let end = rest.firstIndex(of: slash) ?? rest.endIndex
-            let name = Substring(rest[..<end])
-            guard let index = current.index(ofChild: name) else { return nil }
-            current = current.children[index]
-            rest = rest[end...]
+        var path = path
+        return path.withUTF8 { path in
+            guard let start = Self.nextName(path, from: 0) else { return self }
+            return children.withUnsafeBufferPointer { Self.find(path, from: start, in: $0) }
         }
-        return current
+    }
+
+    /// Where the next name of a path begins; nil at its end.
+    private static func nextName(_ path: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
+        path[start...].firstIndex { $0 != UInt8(ascii: "/") }
+    }
+
+    /// Walks down in place: only the key that is found is copied.
+    private static func find(
+        _ path: UnsafeBufferPointer<UInt8>,
+        from start: Int,
+        in children: UnsafeBufferPointer<KeyNode>
+    ) -> KeyNode? {
+        let end = path[start...].firstIndex(of: UInt8(ascii: "/")) ?? path.count
+        guard let index = index(in: children, UnsafeBufferPointer(rebasing: path[start..<end])) else { return nil }
+        guard let next = nextName(path, from: end) else { return children[index] }
+        return children[index].children.withUnsafeBufferPointer { find(path, from: next, in: $0) }
     }
 
     /// Sets the value of the first key at a `/`-separated path below this one, making it and the nodes above it as

@@ -21,14 +21,19 @@ struct Hierarchy {
         let count = layout.entries.count
         parents = Array(repeating: -2, count: count)
         starts = Array(repeating: 0, count: count + 2)
+        // Mostly the one behind another has the same parent.
+        var last: (table: UInt16, offset: UInt32, parent: Int)?
         for index in 0..<count {
             let entry = layout.entries[index]
             if entry.parentTable == 0 {
                 parents[index] = -1
+            } else if let known = last, known.table == entry.parentTable, known.offset == entry.parentOffset {
+                parents[index] = Int32(truncatingIfNeeded: known.parent)
             } else if let parent = layout.entry(table: entry.parentTable, offset: entry.parentOffset),
                 layout.entries[parent].isNode
             {
                 parents[index] = Int32(truncatingIfNeeded: parent)
+                last = (entry.parentTable, entry.parentOffset, parent)
             } else {
                 try diagnosis.fail(
                     StorageError(

@@ -22,7 +22,7 @@ public struct ByteReaderError: Error, Hashable, Sendable, CustomStringConvertibl
 ///
 /// Offsets count from the first byte of the reader, also when it reads a slice.
 public struct ByteReader: Sendable {
-    private let bytes: ArraySlice<UInt8>
+    @usableFromInline let bytes: ArraySlice<UInt8>
     /// The offset of the next byte to read; at most ``count``.
     public private(set) var offset = 0
 
@@ -41,17 +41,14 @@ public struct ByteReader: Sendable {
     /// Reads one integer.
     ///
     /// - Throws: ``ByteReaderError`` when fewer bytes are left; the reader stays where it was.
-    public mutating func read<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(ByteReaderError)
-        -> Value
-    {
+    @inlinable
+    public mutating func read<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type = Value.self
+    ) throws(ByteReaderError) -> Value {
         let start = try advance(Value.bitWidth / 8)
-        var value: Value = 0
-        var index = start + Value.bitWidth / 8
-        while index > start {
-            index -= 1
-            value = (Value.bitWidth > 8 ? value << 8 : 0) | Value(truncatingIfNeeded: bytes[index])
+        return bytes.withUnsafeBytes {
+            Value(littleEndian: $0.loadUnaligned(fromByteOffset: start - bytes.startIndex, as: Value.self))
         }
-        return value
     }
 
     /// Reads `count` bytes without a copy.
@@ -78,7 +75,8 @@ public struct ByteReader: Sendable {
     }
 
     /// Takes `count` bytes and returns the slice's index of the first.
-    private mutating func advance(_ count: Int) throws(ByteReaderError) -> Int {
+    @usableFromInline
+    mutating func advance(_ count: Int) throws(ByteReaderError) -> Int {
         guard count >= 0, count <= remaining else {
             throw ByteReaderError(offset: offset, wanted: count, available: remaining)
         }

@@ -116,13 +116,24 @@ extension VariableStore {
             // The last variable may end, unaligned, at the very end of the store.
             offset = min(VariableStoreLayout.aligned(base + record.end) - base, region.count)
         }
-        guard region.dropFirst(offset).allSatisfy({ $0 == VariableStoreLayout.erased }) else {
+        guard isErased(region.dropFirst(offset)) else {
             throw VariableStoreError(
                 .corrupt,
                 "no variable begins at \((base + offset).hexadecimal()), and the space there is not erased"
             )
         }
         return live(found)
+    }
+
+    /// Whether nothing but erased flash is in a range; most of a store is, so eight bytes are looked at at once.
+    private static func isErased(_ bytes: ArraySlice<UInt8>) -> Bool {
+        let erased = UInt64(VariableStoreLayout.erased) &* 0x0101_0101_0101_0101
+        return bytes.withUnsafeBytes { bytes in
+            let words = bytes.count & ~7
+            for offset in stride(from: 0, to: words, by: 8)
+            where bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self) != erased { return false }
+            return bytes[words...].allSatisfy { $0 == VariableStoreLayout.erased }
+        }
     }
 
     /// Keeps one variable of each key: the first that is in place, else the first that was about to be replaced.

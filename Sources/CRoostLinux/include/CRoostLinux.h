@@ -71,4 +71,7 @@ void roost_start_writing(int descriptor);
 /// nanosecond, and with it change the inode, which a sync then has to write too.
 int roost_file_size(int descriptor, uint64_t *size);
 
+/// Limits the number of areas from which the C library's allocator serves its threads.
+void roost_limit_arenas(int count);
+
 #endif
