@@ -39,6 +39,8 @@ package struct RunRecord: Sendable, Hashable {
     package var isStoppedForHost = false
     /// Whether the machine is off and about to start by itself.
     package var isStartPending = false
+    /// Whether the disks are as a guest leaves them that has shut down; false from its start to its shutdown.
+    package var isAtRest = true
 
     package init(phase: Phase) { self.phase = phase }
 
@@ -67,6 +69,8 @@ package struct RunRecord: Sendable, Hashable {
         reason = string("reason")
         isStoppedForHost = node["stopped_for_host"]?.value == .bool(true)
         isStartPending = node["start_pending"]?.value == .bool(true)
+        // A record of a roostd that did not know the key says nothing of it.
+        isAtRest = node["at_rest"]?.value != .bool(false)
     }
 
     func store(in tree: inout KeyNode) {
@@ -77,7 +81,7 @@ package struct RunRecord: Sendable, Hashable {
             ("machine_type", .string(machineType)), ("accelerator", .string(accelerator)),
             ("processor_model", .string(processorModel)), ("started_at", .int(startedAt)),
             ("reason", .string(reason)), ("stopped_for_host", .bool(isStoppedForHost)),
-            ("start_pending", .bool(isStartPending)),
+            ("start_pending", .bool(isStartPending)), ("at_rest", .bool(isAtRest)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
     }

@@ -39,6 +39,26 @@ extension Host {
         }
     }
 
+    /// The files in `Virtual Hard Disks` that no machine and no checkpoint needs, not as one that another stands on either.
+    ///
+    /// - Throws: `APIError` `.invalidState` when a machine or a checkpoint cannot be read, and so nobody knows.
+    package func orphanedDisks() async throws -> [DiskInfo] {
+        guard let needed = await disksInUse(besides: .zero) else {
+            throw APIError(
+                .invalidState,
+                "nobody knows which disks are needed while a machine or a checkpoint cannot be read: 'roost vm list' and "
+                    + "'roost host show' name it; repair or remove that one first"
+            )
+        }
+        let root = "\(context.directory.disks)/"
+        // One that is being made now is needed soon.
+        let made = disksBeingMade
+        return try await disks().filter { disk in
+            disk.path.hasPrefix(root) && !needed.contains(disk.path) && disk.attachedTo.isEmpty
+                && !made.contains(disk.path)
+        }
+    }
+
     /// Who uses a disk, and as what.
     private struct DiskUse {
         var machines: [String] = []

@@ -15,18 +15,47 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws -> String {
         let machine = try machine(reference)
-        let directory = request.directory
-        guard directory.hasPrefix("/"), !directory.utf8.contains(where: { $0 < 0x20 }) else {
-            throw APIError(.invalidArgument, "the path \(directory) is not absolute, or has a control character")
-        }
+        try requireExportFolder(request.directory)
         return try await machine.whileOff("export") { configuration in
             // What is exported is whole, or the export fails.
-            try await machine.checkKept(self.context.directory.guestState(configuration.id))
-            let layout = try await self.layout(configuration, request)
-            try await self.write(layout, configuration, reporter)
-            for warning in layout.warnings { await reporter.warn(warning) }
-            return layout.folder
+            let variables = self.context.directory.guestState(configuration.id)
+            try await machine.checkKept(variables)
+            return try await self.export(configuration, variables: variables, request, reporter)
         }
+    }
+
+    /// The same with what one of its checkpoints keeps; the machine may run.
+    package func exportCheckpoint(
+        _ reference: String,
+        _ checkpoint: String,
+        _ request: ExportVirtualMachineRequest,
+        _ reporter: JobCenter.Reporter
+    ) async throws -> String {
+        try requireExportFolder(request.directory)
+        return try await machine(reference).withCheckpoint(checkpoint, "export a checkpoint of") { kept, variables in
+            var configuration = kept
+            // Whoever runs it goes back in time.
+            configuration.vmGenerationID = .random()
+            return try await self.export(configuration, variables: variables, request, reporter)
+        }
+    }
+
+    private func requireExportFolder(_ path: String) throws(APIError) {
+        guard path.hasPrefix("/"), !path.utf8.contains(where: { $0 < 0x20 }) else {
+            throw APIError(.invalidArgument, "the path \(path) is not absolute, or has a control character")
+        }
+    }
+
+    private func export(
+        _ configuration: VirtualMachineConfiguration,
+        variables: String?,
+        _ request: ExportVirtualMachineRequest,
+        _ reporter: JobCenter.Reporter
+    ) async throws -> String {
+        let layout = try await layout(configuration, request)
+        try await write(layout, variables: variables, reporter)
+        for warning in layout.warnings { await reporter.warn(warning) }
+        return layout.folder
     }
 
     /// What an export consists of.
@@ -89,12 +118,15 @@ extension Host {
                 layout.warnings.append("\(path), in the \(drive.kind) at \(drive.location), is not exported")
                 continue
             }
-            let copy = try await copy(of: path, formats[path] ?? .qcow2, layout, request.vhdx == true, &names)
-            layout.copies.append(copy.copy)
+            let copies = "\(layout.temporary)/\(ExportLayout.disks)"
+            let format = formats[path] ?? .qcow2
+            let copy = try await copy(of: path, format, to: request.vhdx == true ? .vhdx : format, in: copies, &names)
+            layout.copies.append(copy)
             var exported = drive
-            exported.path = copy.path
+            let final = "\(layout.folder)/\(ExportLayout.disks)/\(DiskSearch.fileName(of: copy.target))"
+            exported.path = final
             try layout.configuration.setDrive(exported)
-            roost.diskFormats[copy.path] = RoostSettings.DiskFormat(rawValue: copy.copy.targetFormat)
+            roost.diskFormats[final] = RoostSettings.DiskFormat(rawValue: copy.targetFormat)
         }
         layout.configuration.roost = roost
         if configuration.guestStateFilePath != nil {
@@ -104,14 +136,16 @@ extension Host {
         return layout
     }
 
-    /// How a disk is copied, and its path in the complete export.
-    private func copy(
+    /// How a disk is copied whole into a folder, under the name that it had before any checkpoint.
+    ///
+    /// - Parameter names: the names that are taken there, in lower case.
+    func copy(
         of path: String,
         _ format: RoostSettings.DiskFormat,
-        _ layout: ExportLayout,
-        _ toVHDX: Bool,
+        to target: RoostSettings.DiskFormat,
+        in folder: String,
         _ names: inout Set<String>
-    ) async throws -> (copy: DiskCopy, path: String) {
+    ) async throws -> DiskCopy {
         var isDirty = false
         var needsOther = false
         do {
@@ -120,7 +154,6 @@ extension Host {
         } catch let error as EngineError where format == .vhdx && DiskImages.saysLogIsDirty(error) {
             isDirty = true
         }
-        let target: RoostSettings.DiskFormat = toVHDX ? .vhdx : format
         let file = DiskSearch.fileName(of: BranchPlan.trunk(of: path))
         let stem = file.lastIndex(of: ".").map { String(file[..<$0]) } ?? file
         let ending = target == .raw ? "img" : target.rawValue
@@ -130,27 +163,25 @@ extension Host {
             name = "\(stem)-\(number).\(ending)"
             number += 1
         }
-        let copy = DiskCopy(
+        return DiskCopy(
             source: path,
             format: format.rawValue,
             isDirty: isDirty,
             // A file that needs another one is made whole on the way.
             keepsBytes: target == format && !needsOther,
-            target: "\(layout.temporary)/\(ExportLayout.disks)/\(name)",
+            target: "\(folder)/\(name)",
             targetFormat: target.rawValue
         )
-        return (copy, "\(layout.folder)/\(ExportLayout.disks)/\(name)")
     }
 
     private func write(
         _ layout: ExportLayout,
-        _ original: VirtualMachineConfiguration,
+        variables: String?,
         _ reporter: JobCenter.Reporter
     ) async throws {
         let format = layout.configuration.version.fileFormat
         let configurationFile = layout.file(format.fileExtension)
         let bytes = try Self.bytes(layout.configuration)
-        let state = context.directory.guestState(original.id)
         var paths = [layout.temporary] + layout.subfolders
         for copy in layout.copies { paths += DiskCopy.paths(copy.target) }
         for file in [layout.file("vmrs"), layout.file("vmgs"), configurationFile] { paths += ["\(file).new", file] }
@@ -163,7 +194,9 @@ extension Host {
             try await context.images.make(layout.copies, reporter)
             try Task.checkCancellation()
             try await onDisk {
-                if fileExists(state) { try FileAccess.write(try FileAccess.read(state), to: layout.file("vmgs")) }
+                if let variables, fileExists(variables) {
+                    try FileAccess.write(try FileAccess.read(variables), to: layout.file("vmgs"))
+                }
                 if format == .vmcx {
                     try FileAccess.write(try Self.runRecord(layout.configuration), to: layout.file("vmrs"))
                 }

@@ -86,6 +86,8 @@ package struct LifeCycle: Sendable {
     private var waiting: [(id: CommandID, command: Command)] = []
     /// Whether QEMU is being ended on purpose, so that its end is no crash.
     package private(set) var isEndExpected = false
+    /// Whether the guest had shut down when QEMU began to be ended.
+    package private(set) var hasShutDown = false
     /// Whether, and why, the processors stand still while the guest is asked to shut down.
     private var halt: Halt?
     private var effects: [Effect] = []
@@ -173,7 +175,7 @@ package struct LifeCycle: Sendable {
     }
 
     private mutating func launch() {
-        isEndExpected = false
+        (isEndExpected, hasShutDown) = (false, false)
         enter(.starting, reason: nil)
         effects.append(.launch)
     }
@@ -279,6 +281,8 @@ package struct LifeCycle: Sendable {
 
     private mutating func guestTurnedOff() {
         guard isActive, state != .starting else { return }
+        // One that is turned off by force meanwhile may have been anywhere.
+        if !isEndExpected { hasShutDown = true }
         kill()
     }
 

@@ -36,6 +36,7 @@ extension VirtualMachine {
         starting.startedAt = secondsSinceEpoch()
         // Until QEMU exists a roostd that is killed leaves the automatic start still to be done.
         starting.isStartPending = record.isStartPending
+        starting.isAtRest = record.isAtRest
         try await writeDurably(starting)
 
         // From here on QEMU may change them.
@@ -49,6 +50,7 @@ extension VirtualMachine {
                 var running = starting
                 running.phase = .running
                 running.isStartPending = false
+                running.isAtRest = false
                 running.processID = process.identity.processID
                 running.startTicks = process.identity.startTicks
                 recording.withLock { [running] in $0 = Task { try await self.writeDurably(running) } }

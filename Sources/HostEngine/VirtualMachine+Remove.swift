@@ -107,7 +107,9 @@ extension VirtualMachine {
         // With the time in its name no earlier one is replaced. Who mends the configuration wants the UEFI variables too.
         let suffix = ".removed-\(secondsSinceEpoch())"
         let parts = [path, directory.guestState(id)]
+        var checkpoints: [String] = []
         do {
+            checkpoints = try await setCheckpointsAside(suffix)
             try await fileGate.run {
                 try await onDisk {
                     for part in parts { try store.setAside(path: part, as: part + suffix) }
@@ -119,13 +121,30 @@ extension VirtualMachine {
             isRemoved = false
             throw error
         }
-        let files = parts.flatMap { part -> [String] in
+        let files = (parts + checkpoints).flatMap { part -> [String] in
             let kept = part + suffix
             return [kept, "\(directory.copies)/\(kept.split(separator: "/").last ?? "").kept"]
         }.filter { fileExists($0) }
         let notes =
             files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]
         return notes + (await others(besides: files))
+    }
+
+    /// Lets the checkpoints of a broken machine count no more; their files stay under other names.
+    ///
+    /// - Returns: the names that they had.
+    private func setCheckpointsAside(_ suffix: String) async throws -> [String] {
+        let (shelf, directory) = (host.keeper.shelf, host.directory.ofCheckpoints)
+        var paths: [String] = []
+        for checkpoint in shelf.checkpoints(of: id) + shelf.armed(of: id) {
+            let own = [checkpoint.path, directory.guestState(checkpoint.id)]
+            try await shelf.using { store in
+                for path in own { try store.configurations.setAside(path: path, as: path + suffix) }
+            }
+            shelf.take(checkpoint.id)
+            paths += own
+        }
+        return paths
     }
 
     /// Names what still lies in the folders of machines and copies under the machine's identifier: damaged and sealed files.

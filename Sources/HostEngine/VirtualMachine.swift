@@ -51,6 +51,8 @@ package actor VirtualMachine {
     private var answers: [LifeCycle.CommandID: CheckedContinuation<Void, any Error>] = [:]
     private var nextCommand = 0
     private var lastRecordWrite: Task<Void, Never>?
+    /// Whether a checkpoint is being applied, removed or copied, which may take long.
+    var isBusyWithDisks = false
     private var settleTask: Task<Void, Never>?
     /// When the files come to rest, unless something changes before.
     private var settleTime = ContinuousClock.now
@@ -104,6 +106,13 @@ package actor VirtualMachine {
     /// A cancelled task gives a start or a graceful stop up, as ``LifeCycle`` says.
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
+        if isBusyWithDisks, command == .start {
+            throw APIError(
+                .busy,
+                "cannot start \(name) while a checkpoint is applied, removed or copied: wait for that job, or cancel it, which "
+                    + "leaves disk files to be merged later ('roost job list', 'roost job cancel')"
+            )
+        }
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -291,6 +300,7 @@ package actor VirtualMachine {
         ended.isStoppedForHost = isExpected && (isStoppingForHost || record.isStoppedForHost)
         ended.phase = isExpected ? .off : .crashed
         ended.reason = isExpected ? "" : reason
+        ended.isAtRest = isExpected && record.isAtRest
         write(ended)
         folder.remove(keepingLog: !isExpected)
         Task { await keepVariables() }
@@ -306,6 +316,7 @@ package actor VirtualMachine {
         let monitor = machine?.monitor
         var stopping = record
         stopping.phase = .stopping
+        stopping.isAtRest = cycle.hasShutDown
         // An earlier roostd may have begun to stop it for the host.
         stopping.isStoppedForHost = isStoppingForHost || (record.phase == .stopping && record.isStoppedForHost)
         write(stopping)

@@ -217,3 +217,14 @@ public struct RemoveCheckpointRequest: Codable, Hashable, Sendable {
     /// A request of the given fields.
     public init(subtree: Bool? = nil) { self.subtree = subtree }
 }
+
+/// The body of `POST /v1/vms/{vm}/checkpoints/{checkpoint}/new-vm`.
+///
+/// Answered by a ``Job`` whose result is the new machine's GUID.
+public struct NewVirtualMachineFromCheckpointRequest: Codable, Hashable, Sendable {
+    /// The new machine's name.
+    public var name: String
+
+    /// A request for a machine of a name.
+    public init(name: String) { self.name = name }
+}

@@ -50,6 +50,32 @@ extension RoostClient {
         return try await value(Request(.post, path, body: encode(request), waitSeconds: waitSeconds))
     }
 
+    /// Exports what a checkpoint keeps as a machine's folder; the job's result is the path of the folder.
+    ///
+    /// Maps to `POST /v1/vms/{vm}/checkpoints/{checkpoint}/export`.
+    public func exportCheckpoint(
+        of vm: String,
+        _ checkpoint: String,
+        _ request: ExportVirtualMachineRequest,
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        let path = ["vms", vm, "checkpoints", checkpoint, "export"]
+        return try await value(Request(.post, path, body: encode(request), waitSeconds: waitSeconds))
+    }
+
+    /// Makes a machine of its own from what a checkpoint keeps; the job's result is its GUID.
+    ///
+    /// Maps to `POST /v1/vms/{vm}/checkpoints/{checkpoint}/new-vm`.
+    public func createVirtualMachine(
+        fromCheckpoint checkpoint: String,
+        of vm: String,
+        _ request: NewVirtualMachineFromCheckpointRequest,
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        let path = ["vms", vm, "checkpoints", checkpoint, "new-vm"]
+        return try await value(Request(.post, path, body: encode(request), waitSeconds: waitSeconds))
+    }
+
     /// Removes a checkpoint, or one with all that came from it.
     ///
     /// Maps to `DELETE /v1/vms/{vm}/checkpoints/{checkpoint}`.

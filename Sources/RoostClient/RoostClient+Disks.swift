@@ -8,6 +8,13 @@ extension RoostClient {
         try await value(Request(.get, ["disks"]))
     }
 
+    /// Lists the disks in the host's `Virtual Hard Disks` folder that no machine and no checkpoint needs.
+    ///
+    /// Maps to `GET /v1/disks/orphans`.
+    public func orphanedDisks() async throws -> [DiskInfo] {
+        try await value(Request(.get, ["disks", "orphans"]))
+    }
+
     /// Creates an empty disk; the job's result is its path.
     ///
     /// Maps to `POST /v1/disks`.

@@ -49,6 +49,26 @@ struct CheckpointRoutes {
                 return nil
             }
         }
+        api.post("vms/:vm/checkpoints/:checkpoint/export") { request, context in
+            let body = try await request.decode(ExportVirtualMachineRequest.self)
+            let (reference, checkpoint) = (try context.argument("vm"), try context.argument("checkpoint"))
+            let machine = try await host.machine(reference)
+            return try await host.answer(
+                request,
+                "checkpoint.export",
+                subject: await machine.name,
+                machine: machine.id
+            ) { reporter in
+                try await host.exportCheckpoint(reference, checkpoint, body, reporter)
+            }
+        }
+        api.post("vms/:vm/checkpoints/:checkpoint/new-vm") { request, context in
+            let body = try await request.decode(NewVirtualMachineFromCheckpointRequest.self)
+            let (reference, checkpoint) = (try context.argument("vm"), try context.argument("checkpoint"))
+            return try await host.answer(request, "checkpoint.new-vm", subject: body.name) { reporter in
+                try await host.createMachine(fromCheckpoint: checkpoint, of: reference, body, reporter)
+            }
+        }
         api.delete("vms/:vm/checkpoints/:checkpoint") { request, context in
             let body = try await request.decode(RemoveCheckpointRequest.self, orEmpty: .init())
             let (reference, checkpoint) = (try context.argument("vm"), try context.argument("checkpoint"))

@@ -31,6 +31,7 @@ struct DiskRoutes {
     func add(to api: RouterGroup<APIServer.Context>) {
         let host = host
         api.get("disks") { _, _ in try Response.json(try await host.disks()) }
+        api.get("disks/orphans") { _, _ in try Response.json(try await host.orphanedDisks()) }
         api.post("disks") { request, _ in
             let body = try await request.decode(CreateDiskRequest.self)
             return try await host.answer(request, "disk.create", subject: body.path) { _ in

@@ -101,6 +101,7 @@ import VMConfiguration
         record.qemuPath = "/usr/bin/qemu-system-x86_64"
         record.machineType = "pc-q35-7.2"
         record.startedAt = 1_700_000_000
+        record.isAtRest = false
         return record
     }
 

@@ -119,6 +119,18 @@ import VMConfiguration
         #expect(try BranchingNote.machines(in: directory).isEmpty)
     }
 
+    @Test func stateWithoutVariablesGetsNoneOfALaterTime() async throws {
+        let variables = directory.guestState(id)
+        try FileAccess.remove(variables)
+        let before = try await make("before the first start")
+        #expect(!before.record.receipt.hasVariables)
+        try await write(2)
+        try store.keep(variables)
+        try await keeper.apply(before, to: machine, generationID: .random(), besides: [])
+        #expect(!fileExists(variables) && !fileExists(directory.copy(of: variables)))
+        #expect(try configuration().variablesToTake == nil)
+    }
+
     @Test func changedDiskIsNotTakenForWhatItWas() async throws {
         try await write(1)
         let made = try await make("c")

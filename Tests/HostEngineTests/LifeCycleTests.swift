@@ -38,6 +38,24 @@ import Testing
         #expect(cycle.state == .running)
     }
 
+    @Test func onlyAGuestThatWentDownByItselfHasShutDown() {
+        var cycle = machine(.running)
+        _ = cycle.handle(.guestTurnedOff)
+        _ = cycle.handle(.ended(reason: "QEMU ended"))
+        #expect(cycle.state == .off && cycle.hasShutDown)
+        // The next run has not.
+        _ = cycle.handle(.command(1, .start))
+        #expect(!cycle.hasShutDown)
+        _ = cycle.handle(.launched)
+        _ = cycle.handle(.command(2, Self.turnOff))
+        _ = cycle.handle(.guestTurnedOff)
+        _ = cycle.handle(.ended(reason: "QEMU ended"))
+        #expect(cycle.state == .off && !cycle.hasShutDown)
+        cycle = machine(.stopping)
+        _ = cycle.handle(.guestTurnedOff)
+        #expect(cycle.hasShutDown)
+    }
+
     @Test func failedLaunchIsAnsweredWithItsErrorAndLeavesTheMachineOff() {
         var cycle = machine(.off)
         _ = cycle.handle(.command(1, .start))

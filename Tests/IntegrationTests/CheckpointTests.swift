@@ -8,22 +8,22 @@ extension Integration {
     /// Checkpoints of machines that are off, by the command line and the API, with the real qemu-img.
     @Suite(.serialized) struct CheckpointTests {
         /// A machine without firmware variables whose one disk holds a byte all over its first MiB.
-        private func machine(_ roostd: Roostd, _ name: String = "web", holding byte: Int = 1) async throws -> String {
+        func machine(_ roostd: Roostd, _ name: String = "web", holding byte: Int = 1) async throws -> String {
             let id = try await roostd.create(name) { $0.diskSizeBytes = 64 << 20 }
             try await write(roostd, name, byte)
             return id
         }
 
         /// The file that a machine writes.
-        private func disk(_ roostd: Roostd, _ vm: String) async throws -> String {
+        func disk(_ roostd: Roostd, _ vm: String) async throws -> String {
             try #require(try await roostd.client.drives(of: vm).first { $0.kind == "disk" }?.path)
         }
 
-        private func write(_ roostd: Roostd, _ vm: String, _ byte: Int) async throws {
+        func write(_ roostd: Roostd, _ vm: String, _ byte: Int) async throws {
             try await tool("qemu-io", "-f", "qcow2", "-c", "write -P \(byte) 0 1M", try await disk(roostd, vm))
         }
 
-        private func holds(_ path: String, _ byte: Int) async throws -> Bool {
+        func holds(_ path: String, _ byte: Int) async throws -> Bool {
             let result = try await run("/usr/bin/qemu-io", ["-r", "-f", "qcow2", "-c", "read -P \(byte) 0 1M", path])
             if result.text.contains("verification failed") { return false }
             try #require(result.status == 0, "\(result)")
@@ -33,11 +33,11 @@ extension Integration {
         /// The disk of 64 MiB in the guest, which may come before the one that it boots from.
         private let dataDisk = "/dev/$(grep -lx 131072 /sys/block/sd*/size | cut -d/ -f4)"
 
-        private func roost(_ roostd: Roostd, _ arguments: String...) async throws -> CommandResult {
+        func roost(_ roostd: Roostd, _ arguments: String...) async throws -> CommandResult {
             try await run(Laboratory.roost, ["--run-dir", roostd.runDirectory, "checkpoint"] + arguments)
         }
 
-        private func take(_ roostd: Roostd, _ vm: String, _ name: String) async throws -> String {
+        func take(_ roostd: Roostd, _ vm: String, _ name: String) async throws -> String {
             let job = try await roostd.client.createCheckpoint(of: vm, .init(name: name), waitSeconds: 60)
             return try #require(try job.succeeded().result)
         }
@@ -183,8 +183,9 @@ extension Integration {
 
                 var console = try await roostd.boot("web")
                 _ = try await console.shell(write("before"))
-                try await roostd.turnOff("web")
+                try await client.stopVirtualMachine("web", waitSeconds: 120).succeeded()
                 let checkpoint = try await take(roostd, "web", "good")
+                #expect(try await client.checkpoint(of: "web", checkpoint).receipt.consistency == .application)
                 let identifiers = try await identifier(roostd, "web")
                 console = try await roostd.boot("web")
                 #expect(try await console.shell(read).contains("before"))
@@ -201,7 +202,9 @@ extension Integration {
                 #expect(try await console.shell(read).contains("before"))
                 try await roostd.turnOff("web")
 
+                // Turned off, its guest had no time to come to rest.
                 let later = try #require(try await client.checkpoints(of: "web").first { $0.name == "before good" })
+                #expect(try await client.checkpoint(of: "web", later.id.uppercased).receipt.consistency == .crash)
                 try await client.applyCheckpoint(to: "web", later.id.uppercased, waitSeconds: 60).succeeded()
                 for row in try await client.checkpoints(of: "web") {
                     try await client.removeCheckpoint(of: "web", row.id.uppercased, waitSeconds: 60).succeeded()
@@ -321,7 +324,7 @@ extension Integration {
         }
 
         /// The VM-Generation ID that QEMU was or will be given.
-        private func identifier(_ roostd: Roostd, _ vm: String) async throws -> String {
+        func identifier(_ roostd: Roostd, _ vm: String) async throws -> String {
             let id = try await roostd.summary(vm).id.uppercased
             let path = roostd.configuration(id)
             let shown = try await run(

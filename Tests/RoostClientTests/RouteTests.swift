@@ -63,6 +63,13 @@ private struct Route: Sendable {
         Route("POST /v1/vms/web/checkpoints/a/apply", body: #"{"checkpointFirst":true}"#) {
             _ = try await $0.applyCheckpoint(to: "web", "a", ApplyCheckpointRequest(checkpointFirst: true))
         },
+        Route("POST /v1/vms/web/checkpoints/a/export", body: #"{"directory":"e"}"#) {
+            _ = try await $0.exportCheckpoint(of: "web", "a", ExportVirtualMachineRequest(directory: "e"))
+        },
+        Route("POST /v1/vms/web/checkpoints/a/new-vm?wait=7", body: #"{"name":"b"}"#) {
+            let request = NewVirtualMachineFromCheckpointRequest(name: "b")
+            _ = try await $0.createVirtualMachine(fromCheckpoint: "a", of: "web", request, waitSeconds: 7)
+        },
         Route("DELETE /v1/vms/web/checkpoints/a", body: #"{"subtree":true}"#) {
             _ = try await $0.removeCheckpoint(of: "web", "a", RemoveCheckpointRequest(subtree: true))
         },
@@ -72,6 +79,7 @@ private struct Route: Sendable {
         },
         Route("DELETE /v1/vms/web/disks/scsi%3A0%3A1") { try await $0.detachDisk(from: "web", location: "scsi:0:1") },
         Route("GET /v1/disks") { _ = try await $0.disks() },
+        Route("GET /v1/disks/orphans") { _ = try await $0.orphanedDisks() },
         Route("POST /v1/disks", body: #"{"path":"a","sizeBytes":1}"#) {
             _ = try await $0.createDisk(CreateDiskRequest(path: "a", sizeBytes: 1))
         },

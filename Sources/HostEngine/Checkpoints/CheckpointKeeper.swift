@@ -115,13 +115,7 @@ struct CheckpointKeeper: Sendable {
         besides others: Set<String>?
     ) async throws {
         try await settle(machine)
-        for disk in checkpoint.record.disks where try Self.disk(disk.path, disk.format) != disk {
-            throw APIError(
-                .corrupt,
-                "the disk \(disk.path) of the checkpoint \"\(checkpoint.record.name)\" was changed by another program since "
-                    + "the checkpoint was made: what it held then is not known any more"
-            )
-        }
+        try await onDisk { try Self.requireUnchanged(checkpoint) }
         let before = try await machine.load()
         let variables = directory.guestState(machine.id)
         let kept = try await shelf.using { store in
@@ -154,13 +148,26 @@ struct CheckpointKeeper: Sendable {
                 try configuration.branch(plan)
                 configuration.currentCheckpoint = checkpoint.id
                 configuration.vmGenerationID = generationID
-                configuration.variablesToTake = checkpoint.record.receipt.hasVariables ? checkpoint.id : nil
+                configuration.variablesToTake = checkpoint.record.receipt.hasVariables ? checkpoint.id : .zero
             }
         } catch {
             await clearUp(machine)
             throw error
         }
         try await settle(machine)
+    }
+
+    /// Makes sure that the disks of a checkpoint are as they were.
+    ///
+    /// - Throws: `APIError` `.corrupt` when one is not; `.notFound`.
+    static func requireUnchanged(_ checkpoint: StoredCheckpoint) throws {
+        for disk in checkpoint.record.disks where try Self.disk(disk.path, disk.format) != disk {
+            throw APIError(
+                .corrupt,
+                "the disk \(disk.path) of the checkpoint \"\(checkpoint.record.name)\" was changed by another program since "
+                    + "the checkpoint was made: what it held then is not known any more"
+            )
+        }
     }
 
     /// The files of a machine that stand on a file of one of its checkpoints: those it has written since, and that nobody
@@ -248,6 +255,8 @@ struct CheckpointKeeper: Sendable {
         try await onDisk {
             let source = directory.ofCheckpoints.guestState(checkpoint)
             let target = directory.guestState(machine)
+            // Those of a later time are none of a state that had none; the next start makes fresh ones.
+            guard checkpoint != .zero else { return try store.machines.removeKept(target) }
             try store.configurations.checkKept(source)
             try FileAccess.write(try FileAccess.read(source), to: target)
             try user.takeOwnership(of: target)

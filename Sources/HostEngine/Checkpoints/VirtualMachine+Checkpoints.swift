@@ -1,4 +1,5 @@
 import ConfigStore
+import HyperVStorage
 import Logging
 import QEMUDriver
 import QMP
@@ -81,9 +82,13 @@ extension VirtualMachine {
                 made = try await createLive(record, configuration)
             } else {
                 // Of a guest that was not shut down nobody knows more than of one after a power cut.
-                let crashed = cycle.state == .crashed
-                record.receipt.consistency = crashed ? .crash : .application
-                record.receipt.reason = crashed ? "QEMU ended unasked" : nil
+                let isAtRest = cycle.state != .crashed && self.record.isAtRest
+                record.receipt.consistency = isAtRest ? .application : .crash
+                if !isAtRest {
+                    record.receipt.reason =
+                        cycle.state == .crashed
+                        ? "QEMU ended unasked" : "the guest had not shut down before it was ended"
+                }
                 made = try await host.keeper.make(.random(), record, of: kept)
             }
             publish("checkpoint.created", "the checkpoint \"\(made.record.name)\" of \(name) was taken")
@@ -182,12 +187,25 @@ extension VirtualMachine {
         }
         try await gate.run {
             try requireOff("apply a checkpoint to")
+            isBusyWithDisks = true
+            defer { isBusyWithDisks = false }
             let stored = try stored(target.id.uppercased)
+            let isAtRest = stored.record.receipt.consistency == .application
+            // A cut in between says less of the disks than is true of them, never more.
+            if !isAtRest { try await note(isAtRest: false) }
             try await host.keeper.apply(stored, to: kept, generationID: .random(), besides: await others())
+            if isAtRest { try await note(isAtRest: true) }
             knownVariables = nil
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
             try await giveUpSpareDisks(besides: others, reporter)
         }
+    }
+
+    /// Notes what is known of the disks.
+    private func note(isAtRest: Bool) async throws {
+        var next = record
+        next.isAtRest = isAtRest
+        if next != record { try await writeDurably(next) }
     }
 
     /// Removes checkpoints of a machine that is off, and merges the disk files that nobody needs for themselves then.
@@ -199,6 +217,8 @@ extension VirtualMachine {
     ) async throws {
         try await gate.run {
             try requireOff("remove a checkpoint of")
+            isBusyWithDisks = true
+            defer { isBusyWithDisks = false }
             let stored = try stored(reference)
             let ids = request.subtree == true ? Set(tree().subtree(stored.id)) : [stored.id]
             try await host.keeper.remove(ids, of: kept)
@@ -209,6 +229,35 @@ extension VirtualMachine {
                     : "the checkpoint \"\(stored.record.name)\" of \(name) was removed, with \(ids.count - 1) that came from it"
             )
             try await giveUpSpareDisks(besides: others, reporter)
+        }
+    }
+
+    /// Runs `body` with what a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables.
+    ///
+    /// Neither the checkpoint nor its files go meanwhile, and the machine does not start; it may run.
+    func withCheckpoint<Result: Sendable>(
+        _ reference: String,
+        _ what: String,
+        _ body: @Sendable (VirtualMachineConfiguration, _ variables: String?) async throws -> Result
+    ) async throws -> Result {
+        try await gate.run {
+            try requireUsable(what)
+            isBusyWithDisks = true
+            defer { isBusyWithDisks = false }
+            let stored = try stored(reference)
+            let (keeper, id, name) = (host.keeper, id, name)
+            try await onDisk { try CheckpointKeeper.requireUnchanged(stored) }
+            let variables =
+                stored.record.receipt.hasVariables ? keeper.directory.ofCheckpoints.guestState(stored.id) : nil
+            let kept = try await keeper.shelf.using { store in
+                if let variables { try store.configurations.checkKept(variables) }
+                var kept = try store.load(id: stored.id, path: stored.path)
+                kept.root = kept.root.withoutOrigins()
+                kept.forgetCheckpoints()
+                (kept.id, kept.name) = (id, name)
+                return kept
+            }
+            return try await body(kept, variables)
         }
     }
 
@@ -243,6 +292,8 @@ extension VirtualMachine {
     ) async throws {
         try await gate.run {
             guard !cycle.isActive, !isRemoved else { return }
+            isBusyWithDisks = true
+            defer { isBusyWithDisks = false }
             try await giveUpSpareDisks(besides: others, reporter)
         }
     }
@@ -268,88 +319,6 @@ extension VirtualMachine {
 
     private func publish(_ kind: String, _ message: String) {
         host.events.publish(kind, virtualMachine: id, subject: name, message: message)
-    }
-
-    // MARK: - Finding
-
-    private func tree() -> CheckpointTree {
-        CheckpointTree(
-            host.keeper.shelf.checkpoints(of: id).map {
-                .init(id: $0.id, parent: $0.record.parent, created: $0.record.created)
-            }
-        )
-    }
-
-    private func rows(current: GUID?) -> [CheckpointSummary] {
-        let found = Dictionary(host.keeper.shelf.checkpoints(of: id).map { ($0.id, $0) }) { first, _ in first }
-        return tree().rows.compactMap { row in
-            found[row.id].map { CheckpointSummary($0, depth: row.depth, isCurrent: row.id == current) }
-        }
-    }
-
-    private func stored(_ reference: String) throws -> StoredCheckpoint {
-        let all = host.keeper.shelf.checkpoints(of: id)
-        if let id = GUID(reference), let found = all.first(where: { $0.id == id }) { return found }
-        let named = all.filter { $0.record.name == reference }
-        guard let found = named.first else {
-            throw APIError(
-                .notFound,
-                "\(name) has no checkpoint \"\(reference)\": see 'roost checkpoint list'"
-            )
-        }
-        guard named.count == 1 else {
-            throw APIError(
-                .invalidArgument,
-                "\(name) has \(named.count) checkpoints \"\(reference)\": choose one of "
-                    + named.map(\.id.uppercased).joined(separator: ", ")
-            )
-        }
-        return found
-    }
-
-    // MARK: - Requirements
-
-    /// What kind of checkpoint to take, as the machine's checkpoint type allows.
-    private func kind(
-        _ wanted: CheckpointKind?,
-        _ configuration: VirtualMachineConfiguration
-    ) throws -> CheckpointRecord.Kind {
-        let type = configuration.checkpointType
-        guard type != .disabled else {
-            throw APIError(
-                .invalidState,
-                "\(name) takes no checkpoints: 'roost vm set --checkpoint-type Production' lets it"
-            )
-        }
-        if wanted == .standard, type == .productionOnly {
-            throw APIError(
-                .invalidState,
-                "\(name) takes production checkpoints only: 'roost vm set --checkpoint-type Production' allows others"
-            )
-        }
-        guard configuration.drives.contains(where: { $0.kind == .hardDisk && $0.path != nil }) else {
-            throw APIError(.invalidState, "\(name) has no disk that a checkpoint could keep")
-        }
-        if wanted == .production { try configuration.version.require(.productionCheckpoints) }
-        if let wanted { return wanted == .standard ? .standard : .production }
-        return type == .standard ? .standard : .production
-    }
-
-    private static func validate(checkpointName name: String) throws {
-        guard (1...100).contains(name.count), name.utf8.count <= 255,
-            !name.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 })
-        else {
-            throw APIError(
-                .invalidArgument,
-                "a checkpoint's name has 1 to 100 characters in at most 255 bytes, and no control characters"
-            )
-        }
-        guard GUID(name) == nil else {
-            throw APIError(
-                .invalidArgument,
-                "\"\(name)\" cannot be the name of a checkpoint: it would be taken for the identifier of one"
-            )
-        }
     }
 }
 

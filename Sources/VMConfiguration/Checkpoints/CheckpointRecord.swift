@@ -84,7 +84,8 @@ extension VirtualMachineConfiguration {
         set { root.assign(text: newValue?.uppercased, at: Self.currentCheckpointPath) }
     }
 
-    /// The checkpoint whose UEFI variables the virtual machine is about to take; nil when it has those it is to have.
+    /// The checkpoint whose UEFI variables the virtual machine is about to take, `.zero` when it is to have none; nil when
+    /// it has those it is to have.
     package var variablesToTake: GUID? {
         get { root.descendant(Self.variablesToTakePath)?.value.asString.flatMap { GUID($0) } }
         set { root.assign(text: newValue?.uppercased, at: Self.variablesToTakePath) }

@@ -17,7 +17,7 @@ struct CheckpointCommand: ParsableCommand {
         ),
         subcommands: [
             CheckpointCreate.self, CheckpointList.self, CheckpointShow.self, CheckpointRename.self,
-            CheckpointApply.self, CheckpointRemove.self,
+            CheckpointApply.self, CheckpointRemove.self, CheckpointExport.self, CheckpointNewVM.self,
         ]
     )
 }

@@ -202,16 +202,32 @@ struct DiskList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "List the host's disks, or the drives of one virtual machine.",
-        discussion: help(cmdlet: "Get-VHD, Get-VMHardDiskDrive", example: "roost disk list\nroost disk list web")
+        discussion: help(
+            """
+            --orphans lists the files in the host's folder "Virtual Hard Disks" that no machine and no checkpoint needs, \
+            not even as a file that another one stands on. Linked clones that no machine of this host has are not known.
+            """,
+            cmdlet: "Get-VHD, Get-VMHardDiskDrive",
+            example: "roost disk list\nroost disk list web\nroost disk list --orphans"
+        )
     )
 
     @Argument(help: "A machine's name or GUID.", completion: .virtualMachines)
     var machine: String?
 
+    @Flag(help: "Only disks that nobody needs.")
+    var orphans = false
+
     @OptionGroup var global: GlobalOptions
 
+    func validate() throws {
+        if orphans, machine != nil { throw ValidationError("--orphans takes no machine: a machine needs its disks.") }
+    }
+
     func run() async throws {
-        if let machine {
+        if orphans {
+            try global.show(await global.client.orphanedDisks()) { Render.disks($0).text(width: $1) }
+        } else if let machine {
             try global.show(await global.client.drives(of: machine)) { Render.drives($0).text(width: $1) }
         } else {
             try global.show(await global.client.disks()) { Render.disks($0).text(width: $1) }

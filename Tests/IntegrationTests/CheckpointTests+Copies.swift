@@ -1,0 +1,143 @@
+import Foundation
+import RoostAPI
+import RoostClient
+import RoostPrimitives
+import Testing
+
+/// Copies of what checkpoints keep, and what else goes on meanwhile.
+extension Integration.CheckpointTests {
+    @Test func checkpointBecomesAFolderAndAMachineOfItsOwn() async throws {
+        try await withRoostd("checkpoint-copies") { roostd in
+            let client = roostd.client
+            let id = try await machine(roostd)
+            let first = try await take(roostd, "web", "one")
+            try await write(roostd, "web", 2)
+            let second = try await take(roostd, "web", "two")
+            try await write(roostd, "web", 3)
+            #expect(try await client.orphanedDisks().isEmpty)
+
+            let made = try await roost(roostd, "new-vm", "web", "two", "copy")
+            #expect(made.status == 0, "\(made)")
+            let (own, copied) = (try await disk(roostd, "web"), try await disk(roostd, "copy"))
+            #expect(copied.hasSuffix("/copy/web.qcow2") && copied != own)
+            #expect(try await holds(copied, 2))
+            #expect(try await client.drives(of: "copy").allSatisfy { $0.disk?.backingFile == nil })
+            #expect(try await identifier(roostd, "copy") != identifier(roostd, "web"))
+            let taken = try await client.createVirtualMachine(
+                fromCheckpoint: second,
+                of: "web",
+                .init(name: "copy"),
+                waitSeconds: 30
+            )
+            #expect(taken.error?.code == .exists)
+
+            let folder = "\(roostd.base)/exports"
+            try await tool("mkdir", folder)
+            let base = try #require(try await client.checkpoint(of: "web", first).disks.first?.path)
+            let exported = try await roost(roostd, "export", "web", "one", folder, "--vhdx")
+            #expect(exported.status == 0, "\(exported)")
+            let image = "\(folder)/web/Virtual Hard Disks/web.vhdx"
+            try await tool("qemu-img", "compare", "-q", "-f", "vhdx", "-F", "qcow2", image, base)
+            var request = ImportVirtualMachineRequest(path: "\(folder)/web")
+            (request.mode, request.name) = (.copy, "again")
+            let found = try await client.importPlan(request)
+            #expect(found.problems.isEmpty && found.id != GUID(id), "\(found)")
+
+            // Neither needs the other.
+            try await client.removeVirtualMachine("web", .init(removeDisks: true), waitSeconds: 30).succeeded()
+            #expect(try await holds(copied, 2))
+            try await roostd.start("copy")
+            try await roostd.turnOff("copy")
+            // What is taken out of a machine is needed by nobody.
+            try await client.detachDisk(
+                from: "copy",
+                location: try #require(try await client.drives(of: "copy").first { $0.kind == "disk" }).location
+            )
+            let orphans = try await run(
+                Laboratory.roost,
+                ["--run-dir", roostd.runDirectory, "disk", "list", "--orphans"]
+            )
+            #expect(orphans.status == 0 && orphans.text.contains(copied), "\(orphans)")
+        }
+    }
+
+    @Test func cancelledOrCutOffCopyLeavesNothing() async throws {
+        try await withRoostd("checkpoint-copy-cut") { roostd in
+            let client = roostd.client
+            _ = try await roostd.create("web") { $0.diskSizeBytes = 1 << 30 }
+            try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 600M", try await disk(roostd, "web"))
+            let first = try await take(roostd, "web", "c")
+            let before = roostd.stateFiles()
+            for kills in [false, true] {
+                let job = try await client.createVirtualMachine(
+                    fromCheckpoint: first,
+                    of: "web",
+                    .init(name: "copy")
+                )
+                try await eventually("the copy has begun") {
+                    roostd.stateFiles().contains { $0.contains("Virtual Hard Disks/copy/") }
+                }
+                if kills {
+                    await roostd.kill9()
+                    try await roostd.start()
+                } else {
+                    _ = try await client.cancelJob(job.id)
+                    #expect(try await client.job(job.id, waitSeconds: 60).state == .cancelled)
+                }
+                #expect(try await client.virtualMachines().map(\.name) == ["web"])
+                #expect(roostd.stateFiles() == before)
+            }
+        }
+    }
+
+    @Test func machineIsNotStartedIntoAMergeAndIsWhenThatIsCancelled() async throws {
+        try await withRoostd("checkpoint-merging") { roostd in
+            let client = roostd.client
+            _ = try await roostd.create("web") { $0.diskSizeBytes = 1 << 30 }
+            try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 1M", try await disk(roostd, "web"))
+            let first = try await take(roostd, "web", "c")
+            try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 2 0 900M", try await disk(roostd, "web"))
+            let job = try await client.removeCheckpoint(of: "web", first)
+            let removed = client.events(since: 0)
+            for try await event in removed where event.kind == "checkpoint.removed" { break }
+            // From there on files are merged until the job has ended.
+            var refused: APIError?
+            while refused == nil, try await client.job(job.id).state == .running {
+                refused = try await client.startVirtualMachine("web", waitSeconds: 30).error
+            }
+            #expect(
+                refused?.code == .busy && refused?.message.contains("roost job cancel") == true,
+                "\(refused as Any)"
+            )
+            _ = try? await client.cancelJob(job.id)
+            _ = try await client.job(job.id, waitSeconds: 60)
+            #expect(try await client.checkpoints(of: "web").isEmpty)
+            try await roostd.start("web")
+            try await roostd.turnOff("web")
+            #expect(try await holds(disk(roostd, "web"), 2))
+        }
+    }
+
+    @Test func checkpointsOfABrokenMachineGoWithItAndTheirBytesStay() async throws {
+        try await withRoostd("checkpoint-broken") { roostd in
+            let client = roostd.client
+            let id = try await machine(roostd)
+            let base = try await disk(roostd, "web")
+            let first = try await take(roostd, "web", "c")
+            await roostd.kill9()
+            for file in [roostd.configuration(id), "\(roostd.stateDirectory)/Configuration Copies/\(id).vmcx.copy"] {
+                try Files.write(Data(repeating: 0x5A, count: 70_000), file)
+            }
+            try await roostd.start()
+            let removal = try await client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
+            #expect(removal.warnings.contains { $0.contains("\(first).vmcx.removed-") }, "\(removal.warnings)")
+            #expect(try await holds(base, 1))
+            // Nobody holds the disk any more, not after a restart either.
+            await roostd.kill9()
+            try await roostd.start()
+            #expect(try await client.host().warnings.allSatisfy { !$0.contains("checkpoint") })
+            _ = try await roostd.create("next")
+            _ = try await client.attachDisk(to: "next", .init(path: base))
+        }
+    }
+}
