@@ -281,11 +281,14 @@ extension Integration {
                     try await seen.value
                     await roostd.kill9()
                     _ = try? await work.value
-                    if try await isFrozen(roostd, id) { frozen += 1 }
+                    if try await isFrozen(roostd, id) {
+                        frozen += 1
+                        // Nobody but the timer in the guest can end the freeze: it waits, and goes on.
+                        if frozen == 1 { try await waitForThaw(roostd, id) }
+                    }
                     try await roostd.start()
                     #expect(try await roostd.state("web") == .running)
                     console = try await roostd.console("web")
-                    // The timer in the guest ends a freeze after ten seconds.
                     _ = try await console.shell("echo x > /data/thawed && sync", within: 20)
                     let found = try await client.checkpoints(of: "web")
                     #expect(found.count <= kept.count + 1)
@@ -303,6 +306,7 @@ extension Integration {
                 let after = try await take(roostd, "web", "after")
                 #expect(try await client.checkpoint(of: "web", after).receipt.consistency == .fileSystem)
                 kept[after] = "mark-999"
+                try await thawedTooEarly(roostd, console)
                 let last = try #require(kept.max { $0.value < $1.value })
                 try await roostd.turnOff("web")
                 try await client.applyCheckpoint(to: "web", last.key, waitSeconds: 60).succeeded()
@@ -311,6 +315,44 @@ extension Integration {
                 try await roostd.turnOff("web")
                 for disk in try await client.disks() { try await tool("qemu-img", "check", "-q", disk.path) }
             }
+        }
+
+        /// Takes checkpoints while somebody in the guest ends freezes, until one has come before the disks had branched.
+        private func thawedTooEarly(_ roostd: Roostd, _ console: GuestConsole) async throws {
+            let client = roostd.client
+            _ = try await console.shell(
+                "(while [ ! -e /tmp/enough ]; do fsfreeze --unfreeze /data; done) 2>/dev/null & true"
+            )
+            var early: CheckpointReceiptInfo?
+            for number in 1...10 where early == nil {
+                let taken = try await take(roostd, "web", "early \(number)")
+                let receipt = try await client.checkpoint(of: "web", taken).receipt
+                if receipt.consistency == .crash { early = receipt }
+            }
+            #expect(early?.reason?.contains("too early") == true, "\(early as Any)")
+
+            var only = UpdateVirtualMachineRequest()
+            only.checkpointType = .productionOnly
+            _ = try await client.updateVirtualMachine("web", only)
+            var count = try await client.checkpoints(of: "web").count
+            var refused: APIError?
+            for _ in 1...10 where refused == nil {
+                refused = try await client.createCheckpoint(of: "web", waitSeconds: 60).error
+                if refused == nil { count += 1 }
+            }
+            #expect(
+                refused?.code == .invalidState && refused?.cause?.contains("too early") == true,
+                "\(refused as Any)"
+            )
+            #expect(try await client.checkpoints(of: "web").count == count)
+            _ = try await console.shell("touch /tmp/enough; echo x > /data/after && sync", within: 20)
+        }
+
+        /// Waits, without any roostd, until a write in the guest succeeds.
+        private func waitForThaw(_ roostd: Roostd, _ id: String) async throws {
+            let serial = try RawSocket("\(roostd.runDirectory)/vm/\(id)/serial.sock")
+            serial.send("echo x > /data/lease && sync && echo lease-$((40+2))\n")
+            try await serial.read(until: "lease-42", within: 20)
         }
 
         /// What the guest's agent says of itself, while no roostd listens to it.

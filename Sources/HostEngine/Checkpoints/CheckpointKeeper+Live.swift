@@ -77,7 +77,14 @@ extension CheckpointKeeper {
         guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else {
             throw APIError(.internal, "the checkpoint \(record.name) was made and is not there any more")
         }
-        return made
+        guard isRequired, made.record.receipt.consistency == .crash else { return made }
+        // The guest writes to the new files already; with the checkpoint gone they are merged when it is off.
+        try await remove([id], of: machine)
+        throw APIError(
+            .invalidState,
+            "no production checkpoint could be taken, and none was kept",
+            cause: made.record.receipt.reason
+        )
     }
 
     /// Freezes, branches, thaws.
