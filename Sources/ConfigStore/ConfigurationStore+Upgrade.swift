@@ -42,7 +42,9 @@ extension ConfigurationStore {
     private func seal(_ bytes: [UInt8], _ id: GUID, _ version: ConfigurationVersion) throws(StoreError) {
         let sealed = directory.sealed(id, version)
         // What one is damaged in, the other may still have; damage of both is no reason to lose what is left.
-        if hasSealed(sealed) { _ = try? scrubSealed(sealed, version) }
+        if hasSealed(sealed) {
+            try toleratingDamage { () throws(StoreError) in _ = try scrubSealed(sealed, version) }
+        }
         let keys = Self.keys(bytes, version)
         let earlier = try? files.contents(of: sealed, limit: FileAccess.sizeLimit)
         if files.exists(sealed), keys == nil || earlier.flatMap({ Self.keys($0, version) })?.children != keys?.children
@@ -73,7 +75,17 @@ extension ConfigurationStore {
             try files.syncFolder(directory.virtualMachines)
         }
         // One that is damaged has no copy, so that it is not taken for whole.
-        if bytes.map({ $0.count <= KeptCopy.largest }) == true { try? keep(name) { Self.keys($0, version) != nil } }
+        guard let bytes, bytes.count <= KeptCopy.largest else { return }
+        try toleratingDamage { () throws(StoreError) in try keep(name) { Self.keys($0, version) != nil } }
+    }
+
+    /// Passes on every error but that both places are damaged.
+    private func toleratingDamage(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+        do throws(StoreError) {
+            try body()
+        } catch {
+            guard error.code == .corrupt else { throw error }
+        }
     }
 
     /// Compares a sealed file with its second copy, and puts right what is damaged or missing.

@@ -26,8 +26,8 @@ struct Layout {
             }
         }
         try readKeyTableHeaders(view, &diagnosis)
-        // A key takes 60 bytes or so.
-        entries.reserveCapacity(tables.reduce(0) { $0 + $1.size } / 60)
+        // A key takes 60 bytes or so. Tables that lie over each other may claim more than the file has.
+        entries.reserveCapacity(tables.reduce(0) { min(view.count, $0 + $1.size) } / 60)
         for position in tables.indices {
             let start = entries.count
             free.append([])
