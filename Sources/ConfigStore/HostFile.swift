@@ -88,7 +88,7 @@ extension ConfigurationStore {
     ///   with its copy, is made anew from it.
     /// - Throws: `StoreError` as ``hostRecord()``, and what the disk reports; then the old record stays.
     package func save(_ record: HostRecord, known: HostRecord? = nil) throws(StoreError) {
-        if let known { _ = try mend(known) }
+        if let known { try mend(known) }
         guard var opened = try openHostFile() else {
             var tree = KeyNode("")
             record.store(in: &tree)
@@ -108,7 +108,7 @@ extension ConfigurationStore {
     /// - Throws: as ``hostRecord()``.
     package func scrubHostRecord(known: HostRecord? = nil) throws(StoreError) -> [StorageReport] {
         let (store, found) = noting()
-        if let known { _ = try store.mend(known) } else { _ = try store.hostRecord() }
+        if let known { try store.mend(known) } else { _ = try store.hostRecord() }
         return found.reports
     }
 

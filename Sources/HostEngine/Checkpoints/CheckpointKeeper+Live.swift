@@ -78,7 +78,7 @@ extension CheckpointKeeper {
             throw APIError(.internal, "the checkpoint \(record.name) was made and is not there any more")
         }
         guard isRequired, made.record.receipt.consistency == .crash else { return made }
-        // The guest writes to the new files already; with the checkpoint gone they are merged when it is off.
+        // The guest writes to the new files already; what is spare then is merged by the next removal.
         try await remove([id], of: machine)
         throw APIError(
             .invalidState,
