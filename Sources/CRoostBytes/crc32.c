@@ -121,7 +121,8 @@ uint32_t roost_crc32(uint32_t state, const void *start, size_t count) {
     return roost_crc32_by_table(state, bytes, count);
 }
 
-uint32_t roost_crc32_zeros(uint32_t state, size_t count) {
+/// Adds zero bytes to the state.
+static uint32_t zeros(uint32_t state, size_t count) {
     for (; count >= 4; count -= 4) {
         state = tables[3][state & 0xFF] ^ tables[2][state >> 8 & 0xFF] ^ tables[1][state >> 16 & 0xFF]
             ^ tables[0][state >> 24];
@@ -139,6 +140,6 @@ uint32_t roost_crc32_zeroing(uint32_t state, const void *start, size_t count, si
         memset(copy + field, 0, 4);
         return roost_crc32(state, copy, count);
     }
-    state = roost_crc32_zeros(roost_crc32(state, bytes, field), 4);
+    state = zeros(roost_crc32(state, bytes, field), 4);
     return roost_crc32(state, bytes + field + 4, count - field - 4);
 }

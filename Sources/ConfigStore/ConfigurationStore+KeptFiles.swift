@@ -1,10 +1,6 @@
 import DurableFiles
 import RoostPrimitives
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Whether a file's bytes can be what they should be, as far as anybody can tell without its copy.
 package typealias SoundnessCheck = @Sendable ([UInt8]) -> Bool
 
@@ -76,7 +72,7 @@ extension ConfigurationStore {
             // What the copy says must be true of what is on the disk.
             var file = try DurableFile(path, for: .reading(followingLinks: true), in: files)
             try file.sync()
-            let copy = KeptCopy(of: bytes, changed: Self.changed(path))
+            let copy = KeptCopy(of: bytes, changed: files.timeOfChange(of: path))
             try files.replace(directory.copy(of: path), with: copy.encoded())
         }
     }
@@ -116,7 +112,7 @@ extension ConfigurationStore {
         }
         let checksums = KeptCopy.checksums(of: found.bytes)
         var problems = Self.unreadable(found.unreadable)
-        let isChanged = Self.changed(path) != copy.changed
+        let isChanged = files.timeOfChange(of: path) != copy.changed
         if problems.isEmpty, checksums == copy.checksums, found.bytes.count == copy.size {
             // Touched at most. A copy whose contents are damaged is written anew while the file is known to be whole.
             if copy.contents == nil { note(.copyRefreshed, path, ["the second copy is damaged"]) }
@@ -169,13 +165,6 @@ extension ConfigurationStore {
 
     private func note(_ action: StorageReport.Action, _ path: String, _ problems: [String]) {
         report(StorageReport(path: path, action: action, problems: problems, generation: 0))
-    }
-
-    /// When a file was last changed, in nanoseconds since 1970; 0 for a file of a simulated disk.
-    private static func changed(_ path: String) -> Int64 {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return 0 }
-        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
     }
 }
 

@@ -3,13 +3,6 @@ import HyperVStorage
 package import RoostPrimitives
 package import VMConfiguration
 
-/// A configuration file as it was before an upgrade, kept beside the one in use.
-package struct SealedConfiguration: Sendable, Hashable {
-    /// The configuration version that the machine had.
-    package var version: ConfigurationVersion
-    package var path: String
-}
-
 extension ConfigurationStore {
     /// Puts an upgraded configuration in the place of the old one, whose file is kept sealed, and returns the new path.
     ///
@@ -42,49 +35,73 @@ extension ConfigurationStore {
     private func seal(_ bytes: [UInt8], _ id: GUID, _ version: ConfigurationVersion) throws(StoreError) {
         let sealed = directory.sealed(id, version)
         // What one is damaged in, the other may still have; damage of both is no reason to lose what is left.
-        if hasSealed(sealed) {
-            try toleratingDamage { () throws(StoreError) in _ = try scrubSealed(sealed, version) }
-        }
+        let isDamaged = try isSealedDamaged(sealed, version)
         let keys = Self.keys(bytes, version)
         let earlier = try? files.contents(of: sealed, limit: FileAccess.sizeLimit)
-        if files.exists(sealed), keys == nil || earlier.flatMap({ Self.keys($0, version) })?.children != keys?.children
-        {
+        let isAnother =
+            isDamaged
+            ? earlier != bytes
+            : files.exists(sealed)
+                && (keys == nil || earlier.flatMap { Self.keys($0, version) }?.children != keys?.children)
+        if isAnother {
             // A machine that was restored from a backup is upgraded a second time.
-            try number(sealed, earlier, id, version)
+            try number(sealed, earlier, isDamaged: isDamaged, id, version)
         }
         if earlier != bytes {
             try asStore { () throws(FileError) in try files.replace(sealed, with: bytes, mode: 0o400) }
         }
-        if bytes.count <= KeptCopy.largest { try keep(sealed) }
+        if bytes.count <= KeptCopy.largest { return try keep(sealed) }
+        // That of an earlier, smaller file says nothing of this one.
+        try asStore { () throws(FileError) in
+            let copy = directory.copy(of: sealed)
+            if files.exists(copy) { try files.removeDurably(copy) }
+        }
     }
 
     /// Gives a sealed file its lasting name, with a number, and a second copy under that.
     private func number(
         _ sealed: String,
         _ bytes: [UInt8]?,
+        isDamaged: Bool,
         _ id: GUID,
         _ version: ConfigurationVersion
     ) throws(StoreError) {
-        let numbers = try numbers(ofSealed: sealed)
-        let last = numbers.last.map { "\(sealed)-\($0)" }
-        // An upgrade that was cut off may have done this already.
-        let isDone = bytes != nil && last.flatMap { try? files.contents(of: $0, limit: FileAccess.sizeLimit) } == bytes
-        let name = isDone ? last ?? sealed : "\(sealed)-\((numbers.last ?? 0) + 1)"
+        let copy = directory.copy(of: sealed)
+        let last = try self.sealed(id).last { $0.version == version && $0.number != nil }
+        // An upgrade that was cut off may have done some of this already.
+        let isBegun = last.map { last in
+            files.exists(last.path)
+                ? holdTheSame(last.path, sealed) : isDamaged && holdTheSame(directory.copy(of: last.path), copy)
+        }
+        let name = isBegun == true ? last?.path ?? sealed : "\(sealed)-\((last?.number ?? 0) + 1)"
+        let newCopy = directory.copy(of: name)
         try asStore { () throws(FileError) in
-            if !isDone { try files.link(sealed, to: name) }
+            // The damaged copy may have what the file has lost, and stays beside it; a new one would call the file whole.
+            if isDamaged, files.exists(copy), !files.exists(newCopy) {
+                try files.link(copy, to: newCopy)
+                try files.syncFolder(directory.copies)
+            }
+            if files.exists(sealed), !files.exists(name) { try files.link(sealed, to: name) }
             try files.syncFolder(directory.virtualMachines)
         }
-        // One that is damaged has no copy, so that it is not taken for whole.
-        guard let bytes, bytes.count <= KeptCopy.largest else { return }
-        try toleratingDamage { () throws(StoreError) in try keep(name) { Self.keys($0, version) != nil } }
+        guard !isDamaged, let bytes, bytes.count <= KeptCopy.largest else { return }
+        try keep(name) { Self.keys($0, version) != nil }
     }
 
-    /// Passes on every error but that both places are damaged.
-    private func toleratingDamage(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+    private func holdTheSame(_ path: String, _ other: String) -> Bool {
+        let contents = [path, other].map { try? files.contents(of: $0, limit: FileAccess.sizeLimit) }
+        return contents[0] != nil && contents[0] == contents[1]
+    }
+
+    /// Mends a sealed file, or its second copy, from the other; returns whether both are damaged.
+    private func isSealedDamaged(_ path: String, _ version: ConfigurationVersion) throws(StoreError) -> Bool {
+        guard files.exists(path) || files.exists(directory.copy(of: path)) else { return false }
         do throws(StoreError) {
-            try body()
+            _ = try scrubSealed(path, version)
+            return false
         } catch {
             guard error.code == .corrupt else { throw error }
+            return true
         }
     }
 
@@ -129,45 +146,5 @@ extension ConfigurationStore {
             finished.append(id)
         }
         return finished
-    }
-
-    /// The sealed files of a machine, oldest version first; of one version the oldest file first.
-    ///
-    /// One that is missing and has a second copy is named too: ``scrubSealed(_:)`` brings it back.
-    package func sealed(_ id: GUID) throws(StoreError) -> [SealedConfiguration] {
-        var found: [SealedConfiguration] = []
-        for version in ConfigurationVersion.known {
-            let path = directory.sealed(id, version)
-            var paths: [String] = []
-            let mayBe = hasSealed(path) || hasSealed("\(path)-1")
-            if mayBe { paths = try numbers(ofSealed: path).map { "\(path)-\($0)" } }
-            if hasSealed(path) { paths.append(path) }
-            found += paths.map { SealedConfiguration(version: version, path: $0) }
-        }
-        return found
-    }
-
-    private func hasSealed(_ path: String) -> Bool {
-        files.exists(path) || files.exists(directory.copy(of: path))
-    }
-
-    /// The numbers of the sealed files of a name that have one, in order.
-    private func numbers(ofSealed path: String) throws(StoreError) -> [Int] {
-        let prefix = "\(path[path.index(after: path.lastIndex(of: "/") ?? path.startIndex)...])-"
-        let names = try asStore { () throws(FileError) in
-            try files.names(in: directory.virtualMachines)
-                + (files.isFolder(directory.copies) ? files.names(in: directory.copies) : [])
-        }
-        let numbers = names.lazy.filter { $0.hasPrefix(prefix) }
-            .compactMap { name in
-                let rest = name.dropFirst(prefix.count)
-                return Int(rest.hasSuffix(".copy") ? rest.dropLast(5) : rest)
-            }
-        return Set(numbers.filter { (1..<1_000_000).contains($0) }).sorted()
-    }
-
-    /// Deletes the sealed files of a machine.
-    package func removeSealed(_ id: GUID) throws(StoreError) {
-        for item in try sealed(id) { try removeKept(item.path) }
     }
 }

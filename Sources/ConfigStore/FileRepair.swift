@@ -24,6 +24,8 @@ package struct FileRepair: Sendable {
     /// Whether there is nothing to do.
     package var isSound = false
     /// Whether the file itself can be read, whatever its copy says.
+    ///
+    /// One whose replay log had to be discarded may be between two states.
     private(set) var isReadable = false
     /// The newest generation that anything readable names, damaged slots and keys without a place too.
     private(set) var newestGeneration: UInt64 = 0
@@ -50,7 +52,7 @@ package struct FileRepair: Sendable {
         }
         switch primary {
         case .sound(let content):
-            isReadable = true
+            isReadable = !content.logWasDiscarded
             problems = content.storage?.headerProblems() ?? []
             if let newest, newest.generation > content.generation {
                 add(states)

@@ -65,7 +65,8 @@ package struct HostRecord: Sendable, Hashable {
                 ]
             )
         }
-        tree.remove("host/switches")
+        // A damaged file may have given several.
+        while tree.remove("host/switches") != nil {}
         guard let host = tree.children.firstIndex(where: { $0.name == "host" }) else { return }
         tree.children[host].children.append(KeyNode("switches", children: rows))
     }
@@ -120,7 +121,7 @@ extension ConfigurationStore {
         do throws(StoreError) {
             if try openHostFile() != nil || known == HostRecord() { return }
         } catch {
-            guard error.code == .corrupt else { throw error }
+            guard error.code == .corrupt, known != HostRecord() else { throw error }
             let plan = try FileRepair(planning: path, copy: copy, files: files)
             guard !plan.isReadable else { throw error }
             return try remake(known, plan, copy)
@@ -133,7 +134,7 @@ extension ConfigurationStore {
         // What else stands in the best that can be read stays.
         var tree = plan.sources.first.flatMap(plan.tree(of:)) ?? KeyNode("")
         record.store(in: &tree)
-        if (try? hostFile.layOut(tree)) == nil {
+        if (try? hostFile.layOut(tree)).map({ HostRecord(tree: $0.0.tree) }) != record {
             tree = KeyNode("")
             record.store(in: &tree)
         }

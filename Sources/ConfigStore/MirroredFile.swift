@@ -308,6 +308,10 @@ struct MirroredFile: Sendable {
 
     private func isKept(as name: String) -> Bool {
         let limit = 3 * KeptCopy.largest
+        let sizes = [path, name].map { path in
+            (try? DurableFile(path, for: .reading(followingLinks: true), in: files).size()) ?? .max
+        }
+        guard sizes[0] == sizes[1], sizes[0] <= limit else { return false }
         guard let file = try? files.readableContents(of: path, limit: limit),
             let kept = try? files.readableContents(of: name, limit: limit)
         else { return false }

@@ -29,6 +29,8 @@ package protocol FileSystem: Sendable {
     ///
     /// - Throws: `FileError` `.unusable` for anything else.
     func size(of file: FileNumber, path: String) throws(FileError) -> Int
+    /// When a file's bytes were last changed, in nanoseconds since 1970; 0 when nobody can tell.
+    func timeOfChange(of path: String) -> Int64
     /// Reads up to the buffer's size; 0 at the file's end.
     func read(_ file: FileNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(FileError)
         -> Int

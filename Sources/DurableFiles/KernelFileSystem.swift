@@ -38,6 +38,12 @@ package struct KernelFileSystem: FileSystem {
         return Int(clamping: size)
     }
 
+    package func timeOfChange(of path: String) -> Int64 {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return 0 }
+        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    }
+
     package func read(
         _ file: FileNumber,
         at offset: UInt64,

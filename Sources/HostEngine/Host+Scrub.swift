@@ -75,9 +75,16 @@ extension Host {
         outcome.add(found)
         outcome.unmended += problems
         let all = machines.values.sorted { $0.id < $1.id }
+        var sealed: [GUID: [SealedConfiguration]] = [:]
+        do {
+            let store = context.store
+            sealed = try await onDisk { try store.allSealed() }
+        } catch {
+            outcome.unmended.append(APIError(translating: error).description)
+        }
         for machine in all {
             try Task.checkCancellation()
-            let found = await machine.scrub()
+            let found = await machine.scrub(sealed: sealed[machine.id] ?? [])
             outcome.add(found.reports)
             outcome.unmended += found.problems
             if found.isRunning { outcome.running += 1 }
@@ -118,7 +125,7 @@ extension Host {
 
 extension VirtualMachine {
     /// Looks at every byte of the configuration, sealed ones, the run record, the UEFI variables, the seed, and their copies.
-    func scrub() async -> (reports: [StorageReport], problems: [String], isRunning: Bool) {
+    func scrub(sealed: [SealedConfiguration]) async -> (reports: [StorageReport], problems: [String], isRunning: Bool) {
         await fileGate.run {
             guard !isRemoved else { return ([], [], false) }
             let (store, user, id, path) = (host.store, host.user, id, path)
@@ -129,13 +136,7 @@ extension VirtualMachine {
             var steps: [@Sendable () throws -> [StorageReport]] = [
                 { try store.scrub(id: id, path: path) }, { try store.scrubRunRecord(of: id) },
             ]
-            do {
-                for item in try await onDisk({ try store.sealed(id) }) {
-                    steps.append { try store.scrubSealed(item) }
-                }
-            } catch {
-                problems.append("\(name): \(APIError(translating: error).description)")
-            }
+            for item in sealed { steps.append { try store.scrubSealed(item) } }
             for file in isRunning ? [seed] : [variables, seed] {
                 let isSound = soundness(of: file)
                 steps.append {

@@ -57,8 +57,8 @@ extension VirtualMachine {
             do {
                 current = try await load().version
             } catch let error as StoreError {
-                // Nobody knew of the damage until now.
-                guard error.code == .corrupt else { throw error }
+                // Nobody knew until now that the file is damaged, or gone.
+                guard error.code == .corrupt || error.code == .notFound else { throw error }
             }
         }
         let (store, id, known) = (host.store, id, current)

@@ -34,9 +34,6 @@ public struct CRC32: Sendable {
         }
     }
 
-    /// Adds `count` zero bytes to the checksum, for a checksum field that counts as zero.
-    public mutating func update(zeros count: Int) { state = roost_crc32_zeros(state, count) }
-
     /// Adds the bytes of a buffer to the checksum: by the processor's own multiplication where it has one.
     public mutating func update(buffer: UnsafeRawBufferPointer) {
         guard let start = buffer.baseAddress else { return }

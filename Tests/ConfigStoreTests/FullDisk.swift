@@ -1,18 +1,33 @@
 import DurableFiles
+import Synchronization
 
 /// The host's files on a disk with no room for another one: files that are there can be written.
-struct FullDisk: FileSystem {
+final class FullDisk: FileSystem {
     /// Where there is no room; everywhere when it is empty.
-    var folder = ""
+    private let folder: String
+    /// How many files more there is no room for.
+    private let failures: Mutex<Int>
     private let files = KernelFileSystem()
 
+    init(folder: String = "", failures: Int = .max) {
+        self.folder = folder
+        self.failures = Mutex(failures)
+    }
+
     func open(_ path: String, for opening: FileOpening) throws(FileError) -> FileNumber {
-        if case .making = opening, path.hasPrefix(folder) { throw FileError(.noSpace, "cannot make \(path)") }
+        if case .making = opening, path.hasPrefix(folder) {
+            let fails = failures.withLock { left in
+                defer { left = max(0, left - 1) }
+                return left > 0
+            }
+            if fails { throw FileError(.noSpace, "cannot make \(path)") }
+        }
         return try files.open(path, for: opening)
     }
 
     func close(_ file: FileNumber) { files.close(file) }
     func size(of file: FileNumber, path: String) throws(FileError) -> Int { try files.size(of: file, path: path) }
+    func timeOfChange(of path: String) -> Int64 { files.timeOfChange(of: path) }
     func read(_ file: FileNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(FileError)
         -> Int
     {

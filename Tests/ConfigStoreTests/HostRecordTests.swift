@@ -6,6 +6,10 @@ import Testing
 
 @testable import ConfigStore
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 @Suite final class HostRecordTests: Sendable {
     private let folder = TemporaryFolder()
     private let directory: StateDirectory
@@ -188,6 +192,81 @@ import Testing
             #expect(now.descendant("host/unknown")?.value == .int(7))
         }
         #expect(damaged > 0)
+    }
+
+    @Test func keysThatADamagedFileHasTwiceDoNotStandAboveWhatIsKnown() throws {
+        try store.save(record(switches: 1, bootID: "stale"))
+        var file = try StorageFile(parsing: try FileAccess.read(path))
+        var tree = file.tree
+        let host = try #require(tree.children.firstIndex { $0.name == "host" })
+        let stale = try #require(tree.descendant("host/switches"))
+        tree.children[host].children += [stale, KeyNode("boot_id", .string("stale, too")), KeyNode("other", .int(1))]
+        var bytes = try FileAccess.read(path)
+        StorageAction.apply(try file.commit(tree), to: &bytes)
+        let known = record(switches: 2, bootID: "known")
+        var tried = 0
+        for block in 0..<bytes.count / 4096 {
+            var garbled = bytes
+            for index in block * 4096..<block * 4096 + 8 { garbled[index] ^= 0xFF }
+            guard (try? StorageFile(parsing: garbled)) == nil,
+                StorageFile.salvage(garbled).tree.descendant("host/other") != nil
+            else { continue }
+            tried += 1
+            try FileAccess.write(garbled, to: path)
+            try FileAccess.write([9], to: copy)
+            #expect(try store.scrubHostRecord(known: known).count == 1)
+            #expect(try store.hostRecord() == known)
+            #expect(try StorageFile(parsing: try FileAccess.read(path)).tree.descendant("host/other") != nil)
+        }
+        #expect(tried > 0)
+    }
+
+    @Test func nothingIsMadeAnewFromARecordThatSaysNothing() throws {
+        try store.save(record(switches: 1, bootID: "one"))
+        try damageBoth()
+        for attempt in [
+            { _ = try self.store.scrubHostRecord(known: HostRecord()) },
+            { try self.store.save(self.record(switches: 1, bootID: "two"), known: HostRecord()) },
+        ] {
+            let error = #expect(throws: StoreError.self) { try attempt() }
+            #expect(error?.code == .corrupt)
+        }
+        #expect(!exists("\(path).damaged-1") && actions().isEmpty)
+    }
+
+    @Test func fileWithoutItsLogIsNotTakenForWhatSomebodyPutThere() throws {
+        try store.save(record(switches: 1, bootID: "one"))
+        try store.save(record(switches: 2, bootID: "two"))
+        var bytes = try FileAccess.read(path)
+        for number in 3...6 { try store.save(record(switches: number, bootID: "\(number)")) }
+        let known = try store.hostRecord()
+        // Between two states, perhaps: the checksum of the log's header is damaged.
+        let log = (0..<8).reversed().reduce(0) { $0 << 8 | Int(bytes[26 + $1]) }
+        bytes[log + 4] ^= 0xFF
+        try FileAccess.write(bytes, to: path)
+        var other = try FileAccess.read(copy)
+        for slot in 0..<2 { other[slot * other.count / 2 + CopySlotHeader.size] ^= 0xFF }
+        try FileAccess.write(other, to: copy)
+        guard case .sound(let content) = try PrimaryFile(path, in: FileAccess.system), content.logWasDiscarded else {
+            Issue.record("the log counts")
+            return
+        }
+        #expect(try store.scrubHostRecord(known: known).map(\.action) == [.remade(keptAs: "\(path).damaged-1")])
+        #expect(try store.hostRecord() == known)
+    }
+
+    @Test func largeFilesAreKeptWhateverTheyBeginWith() throws {
+        for name in [path, "\(path).damaged-1"] {
+            try FileAccess.write([], to: name)
+            #expect(truncate(name, 49 << 20) == 0)
+        }
+        #expect(try store.mirrored(path).keepAside() == "\(path).damaged-2")
+        // Of one size and beginning, and small enough to be compared to the end.
+        for (name, last) in [(path, [1, 2]), ("\(path).damaged-2", [1, 2, 3])] as [(String, [UInt8])] {
+            try FileAccess.write(Array(repeating: 5, count: 5000) + last, to: name)
+        }
+        #expect(try store.mirrored(path).keepAside() == "\(path).damaged-3")
+        #expect(try store.mirrored(path).keepAside() == "\(path).damaged-3")
     }
 
     @Test(arguments: [false, true]) func attemptsThatFailLeaveTheOldRecordAndOneKeptFile(onlyCopies: Bool) throws {

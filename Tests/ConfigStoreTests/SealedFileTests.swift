@@ -1,4 +1,5 @@
 import DurableFiles
+import HyperVStorage
 import RoostPrimitives
 import Testing
 import VMConfiguration
@@ -105,6 +106,92 @@ import VMConfiguration
         try damage("\(path)-1", at: first.count / 2)
         #expect(try scrub(id).count == 1)
         #expect(try FileAccess.read("\(path)-1") == first)
+    }
+
+    @Test func numberedFilesAreFoundWhateverElseIsGone() throws {
+        let id = GUID.random()
+        for notes in ["first", "second", "third"] { _ = try upgrade(id, notes: notes, from: .v6_2) }
+        let path = directory.sealed(id, .v6_2)
+        for name in [path, "\(path)-1"] { try store.removeKept(name) }
+        // Not what Roost calls its files.
+        for name in ["\(path)-02", "\(path)-0", "\(path)-x", "\(path)x"] { try FileAccess.write([1], to: name) }
+        #expect(try store.sealed(id).map(\.path) == ["\(path)-2"])
+        let other = GUID.random()
+        _ = try upgrade(other, notes: "other", from: .v5_0)
+        let all = try store.allSealed()
+        #expect(all.mapValues { $0.map(\.path) } == [id: ["\(path)-2"], other: [directory.sealed(other, .v5_0)]])
+        try store.removeSealed(id)
+        #expect(!exists("\(path)-2") && !exists(directory.copy(of: "\(path)-2")))
+    }
+
+    @Test func sealingStopsWhenADamagedFileCannotBeMendedForWantOfRoom() throws {
+        let id = GUID.random()
+        let first = try upgrade(id, notes: "first", from: .v6_2)
+        let path = directory.sealed(id, .v6_2)
+        try damage(path, at: first.count / 2)
+        var old = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: .v6_2))
+        (old.id, old.notes) = (id, "second")
+        let file = try store.create(old)
+        let configuration = try store.load(id: id, path: file)
+        let new = try configuration.converted(to: .v8_0).configuration
+        try store.settle(path: file)
+        // There is no room when the file is made anew, and there would be for the new one.
+        let full = ConfigurationStore(
+            directory: directory,
+            supportedVersions: ConfigurationVersion.known,
+            files: FullDisk(failures: 1)
+        )
+        let error = #expect(throws: StoreError.self) {
+            try full.replace(id: id, path: file, version: .v6_2, with: new)
+        }
+        #expect(error?.code == .noSpace)
+        #expect(try store.load(id: id, path: file) == configuration)
+        #expect(try store.sealed(id).map(\.path) == [path])
+        _ = try full.replace(id: id, path: file, version: .v6_2, with: new)
+        #expect(try FileAccess.read("\(path)-1") == first)
+        #expect(try scrub(id).isEmpty)
+    }
+
+    /// Text has no checksum: only the copy knows that a letter is another one.
+    @Test func changedLetterIsNotTakenForWholeWhenTheCopyIsDamagedToo() throws {
+        let id = GUID.random()
+        let first = try upgrade(id, notes: "first", from: .v5_0)
+        let path = directory.sealed(id, .v5_0)
+        let copy = directory.copy(of: path)
+        let letter = try #require(
+            first.indices.first { first[$0...].starts(with: Array("first".utf16).flatMap { [UInt8($0), 0] }) }
+        )
+        try damage(path, at: letter)
+        try damage(copy, at: try FileAccess.read(copy).count - 100)
+        let (changed, damaged) = (try FileAccess.read(path), try FileAccess.read(copy))
+        #expect(throws: (any Error).self) { try scrub(id) }
+        let second = try upgrade(id, notes: "second", from: .v5_0)
+        let items = try store.sealed(id)
+        #expect(try items.map { try FileAccess.read($0.path) } == [changed, second])
+        // What the copy still has is not lost.
+        #expect(try FileAccess.read(directory.copy(of: items[0].path)) == damaged)
+        let error = #expect(throws: StoreError.self) { try store.scrubSealed(items[0]) }
+        #expect(error?.code == .corrupt)
+        #expect(try store.scrubSealed(items[1]).isEmpty)
+        // Nor by the next one, which gets a number of its own.
+        _ = try upgrade(id, notes: "third", from: .v5_0)
+        #expect(try store.sealed(id).count == 3)
+        #expect(try FileAccess.read(directory.copy(of: items[0].path)) == damaged)
+    }
+
+    @Test func fileTooLargeForACopyDoesNotKeepThatOfTheOneBefore() throws {
+        let id = GUID.random()
+        _ = try upgrade(id, notes: "small", from: .v6_2)
+        var old = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "web", version: .v6_2))
+        old.id = id
+        old.root.children.append(KeyNode("blob", .array(Array(repeating: 7, count: 17 << 20))))
+        let path = try store.create(old)
+        let new = try store.load(id: id, path: path).converted(to: .v8_0).configuration
+        _ = try store.replace(id: id, path: path, version: .v6_2, with: new)
+        let sealed = directory.sealed(id, .v6_2)
+        #expect(!exists(directory.copy(of: sealed)) && exists(directory.copy(of: "\(sealed)-1")))
+        #expect(try scrub(id).isEmpty)
+        #expect(try FileAccess.read(sealed).count > 17 << 20)
     }
 
     @Test func whatIsDamagedInBothPlacesIsKeptByTheNextUpgradeAndNotTakenForWhole() throws {

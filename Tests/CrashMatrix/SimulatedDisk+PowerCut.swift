@@ -21,6 +21,7 @@ extension SimulatedDisk {
         after.pending = []
         after.handles = [:]
         after.files = after.storedFiles
+        after.times = after.storedTimes
         after.names = after.storedNames
         return SimulatedDisk(after, faults: faults)
     }

@@ -11,6 +11,7 @@ import Synchronization
 ///   never, until the file is synced. The same holds for a file's size: it may grow before its bytes arrive.
 /// - Creating, renaming, linking and deleting a name are each atomic. Each reaches the disk at any time, in any order,
 ///   or never, until the folder is synced. Syncing a file does not store its name.
+/// - Each change of a file's bytes has a later time than the one before. A file's time reaches the disk when it is synced.
 /// - A failed sync stores some of the sectors and loses the others for good, while reading still shows them all.
 /// - Folders are made once, before the tests begin, and are durable.
 package final class SimulatedDisk: FileSystem {
@@ -31,6 +32,10 @@ package final class SimulatedDisk: FileSystem {
         var names: [String: Int] = [:]
         /// What the disk holds.
         var storedFiles: [[UInt8]] = []
+        /// When each file's bytes were last changed, for the processes and on the disk.
+        var times: [Int64] = []
+        var storedTimes: [Int64] = []
+        var clock: Int64 = 0
         var storedNames: [String: Int] = [:]
         /// What is on its way, in order.
         var pending: [Pending] = []
@@ -79,6 +84,9 @@ package final class SimulatedDisk: FileSystem {
                 }
                 state.files.append([])
                 state.storedFiles.append([])
+                state.clock += 1
+                state.times.append(state.clock)
+                state.storedTimes.append(state.clock)
                 state.change([(path, state.files.count - 1)], in: parentFolder(of: path))
             }
             guard let file = state.names[path] else { return .failure(error("cannot open \(path)", ENOENT)) }
@@ -95,6 +103,10 @@ package final class SimulatedDisk: FileSystem {
 
     package func size(of file: FileNumber, path: String) throws(FileError) -> Int {
         guarded.withLock { state in state.handles[file.rawValue].map { state.files[$0].count } ?? 0 }
+    }
+
+    package func timeOfChange(of path: String) -> Int64 {
+        guarded.withLock { state in state.names[path].map { state.times[$0] } ?? 0 }
     }
 
     package func read(
@@ -210,6 +222,8 @@ package final class SimulatedDisk: FileSystem {
 extension SimulatedDisk.State {
     mutating func write(_ bytes: [UInt8], to file: Int, at offset: Int) {
         Self.put(bytes[...], at: offset, into: &files[file])
+        clock += 1
+        times[file] = clock
         let size = files[file].count
         var start = 0
         while start < bytes.count {
@@ -229,6 +243,7 @@ extension SimulatedDisk.State {
 
     /// Stores what is pending of a file; the last sectors may be left behind, as if they came after the sync.
     mutating func store(file: Int, leaving: Int) {
+        storedTimes[file] = times[file]
         let mine = pending.indices.filter { pending[$0].isOf(file: file) }
         let stored = Set(mine.dropLast(leaving))
         for index in mine where stored.contains(index) { apply(pending[index]) }

@@ -1,6 +1,7 @@
 import ConfigStore
 @testable import CrashMatrix
 import DurableFiles
+import HyperVStorage
 import RoostPrimitives
 import Testing
 import VMConfiguration
@@ -31,6 +32,8 @@ private struct Upgrade: Sendable {
     let new: VirtualMachineConfiguration
     /// What an earlier upgrade of the same machine has sealed.
     var sealedBefore: [UInt8]?
+    /// The keys of what this upgrade seals.
+    let sealedKeys: KeyNode?
 
     init(from: ConfigurationVersion, to: ConfigurationVersion, isSecond: Bool) throws {
         disk = SimulatedDisk(
@@ -53,12 +56,24 @@ private struct Upgrade: Sendable {
             sealedBefore = try disk.contents(of: directory.sealed(made.id, from), limit: 1 << 20)
         }
         let path = try store.create(made)
+        sealedKeys = Self.keys(disk, path)
         old = try store.load(id: made.id, path: path)
         new = try old.converted(to: to).configuration
     }
 
     private static func store(_ directory: StateDirectory, _ disk: SimulatedDisk) -> ConfigurationStore {
         ConfigurationStore(directory: directory, supportedVersions: ConfigurationVersion.known, files: disk)
+    }
+
+    /// The keys of a file but for its generation; nil when it cannot be read.
+    private static func keys(_ disk: SimulatedDisk, _ path: String) -> KeyNode? {
+        guard let bytes = try? disk.contents(of: path, limit: 1 << 20) else { return nil }
+        var tree =
+            path.contains(".xml")
+            ? (try? ConfigurationXML.parse(bytes)).map { KeyNode("", children: [$0.root]) }
+            : (try? StorageFile(parsing: bytes))?.tree
+        tree?.remove("configuration/roost/generation")
+        return tree
     }
 
     func run(on disk: SimulatedDisk) throws {
@@ -93,6 +108,10 @@ private struct Upgrade: Sendable {
             }
             // Throws for one that is damaged.
             for item in all { _ = try store.scrubSealed(item) }
+        }
+        if configuration.version != old.version {
+            let keys = try store.sealed(old.id).last.flatMap { Self.keys(disk, $0.path) }
+            guard keys != nil, keys == sealedKeys else { throw Violation(text: "what was sealed differs") }
         }
         guard configuration.version != old.version else {
             guard configuration == old else { throw Violation(text: "the old version differs") }

@@ -53,6 +53,7 @@ final class FaultyFileSystem: FileSystem {
     }
     func close(_ file: FileNumber) { system.close(file) }
     func size(of file: FileNumber, path: String) throws(FileError) -> Int { try system.size(of: file, path: path) }
+    func timeOfChange(of path: String) -> Int64 { system.timeOfChange(of: path) }
     func read(_ file: FileNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(FileError)
         -> Int
     {

@@ -70,6 +70,34 @@ import Testing
         }
     }
 
+    /// Thousands of tables, each from its place to the end of a file of 32 MiB: together more than any machine has.
+    @Test func tablesThatLieOverEachOtherAskForNoMoreRoomThanTheFileHas() throws {
+        var file = GoldenFile.small([])
+        let size = 32 << 20
+        file.bytes += Array(repeating: 0, count: size - file.bytes.count)
+        var (objects, next, index) = (0x2000, 0x7000, 0)
+        let firstTable = 0x40_000
+        while firstTable + 0x1000 * index < size - 0x1000 {
+            var rows: [Int: (type: UInt8, offset: Int, size: Int)] = [:]
+            for row in 0..<226 {
+                let table = firstTable + 0x1000 * index
+                guard table < size - 0x1000 else { break }
+                rows[row] = (2, table, size - table)
+                index += 1
+                file.put(2, width: 2, at: table)
+                file.put(UInt64(index), width: 2, at: table + 2)
+                file.put(1, width: 2, at: table + 4)
+                file.sign(table, 10, field: 6)
+            }
+            if firstTable + 0x1000 * index < size - 0x1000 { rows[226] = (1, next, 0x1000) }
+            file.objectTable(at: objects, rows: rows)
+            (objects, next) = (next, next + 0x1000)
+        }
+        #expect(index > 8000 && next <= firstTable)
+        let error = #expect(throws: StorageError.self) { try StorageFile(parsing: file.bytes) }
+        #expect(error?.structure == .keyEntry)
+    }
+
     @Test func freeEntryThatGrewOverAKeyIsFound() throws {
         var bytes = Self.varied.bytes
         // The free entry of 40 bytes now also covers the 31 bytes of the key behind it.

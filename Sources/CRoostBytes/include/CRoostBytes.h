@@ -9,9 +9,6 @@
 /// Adds bytes to the state of a CRC-32, in the way that is the fastest here.
 uint32_t roost_crc32(uint32_t state, const void *bytes, size_t count);
 
-/// Adds zero bytes to the state of a CRC-32.
-uint32_t roost_crc32_zeros(uint32_t state, size_t count);
-
 /// Adds bytes to the state of a CRC-32 as if the four at `field`, which lie within them, were zero.
 uint32_t roost_crc32_zeroing(uint32_t state, const void *bytes, size_t count, size_t field);
 
