@@ -1,5 +1,4 @@
 import CRoostLinux
-import Dispatch
 
 #if canImport(Glibc)
     import Glibc
@@ -25,41 +24,30 @@ package enum ProcessEnd: Sendable, Hashable, CustomStringConvertible {
 
 /// Follows a process through its pidfd; costs no wake-up while the process runs.
 package final class ProcessWatch: Sendable {
-    // SAFETY: dispatch sources may be used from any thread; the type merely lacks the conformance.
-    nonisolated(unsafe) private let source: any DispatchSourceRead
-    private static let queue = DispatchQueue(label: "roost.process-watch")
+    private let watch: ReadWatch
 
-    /// Calls `onEnd` once, on an internal queue, when the process has ended.
+    /// Calls `onEnd` once, on an internal thread that it must not block, when the process has ended.
     package init(_ process: SpawnedProcess, onEnd: @escaping @Sendable (ProcessEnd) -> Void) {
-        source = Self.follow(process, onEnd: onEnd)
+        watch = Self.follow(process, onEnd: onEnd)
     }
 
-    /// Starts following; the source keeps itself until the process has ended or it is cancelled.
+    /// Starts following, until the process has ended or the watch is cancelled.
     @discardableResult
     fileprivate static func follow(
         _ process: SpawnedProcess,
         onEnd: @escaping @Sendable (ProcessEnd) -> Void
-    ) -> any DispatchSourceRead {
-        let pidfd = process.pidfd
-        // SAFETY: as above.
-        nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: pidfd.number, queue: queue)
-        source.setEventHandler {
-            guard let end = reap(pidfd.number) else { return }
-            // A pidfd stays readable; cancelling also lets go of this handler and so of the source itself. Handlers run
-            // one after the other, and none after this.
-            source.cancel()
+    ) -> ReadWatch {
+        ReadWatch(process.pidfd) { pidfd in
+            guard let end = reap(pidfd) else { return .goOn }
             onEnd(end)
+            return .end
         }
-        // The handler keeps the descriptor open until the source has let go of it.
-        source.setCancelHandler { withExtendedLifetime(pidfd) {} }
-        source.activate()
-        return source
     }
 
     /// Stops following; `onEnd` is not called any more once a call under way has returned.
-    package func cancel() { source.cancel() }
+    package func cancel() { watch.cancel() }
 
-    deinit { source.cancel() }
+    deinit { watch.cancel() }
 }
 
 /// The way a process ended; nil while it runs.

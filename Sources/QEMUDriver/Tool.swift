@@ -127,36 +127,34 @@ private final class PipeCollector: Sendable {
     }
 
     private let state = Mutex(State())
-    private static let queue = DispatchQueue(label: "roost.tool-output")
 
+    /// Takes the descriptor over.
     init(descriptor: Int32, limit: Int, onData: (@Sendable ([UInt8]) -> Void)?) {
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-        // SAFETY: dispatch sources may be used from any thread; the type merely lacks the conformance.
-        nonisolated(unsafe) let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: Self.queue)
-        source.setEventHandler { [self] in
+        _ = ReadWatch(OwnedDescriptor(descriptor)) { [self] descriptor in
             var buffer = [UInt8](repeating: 0, count: 65536)
-            // Until there is nothing left: once the other end is closed, this is called a single time, whatever is unread.
             while true {
                 let count = read(descriptor, &buffer, buffer.count)
                 if count > 0 {
                     take(Array(buffer[0..<count]), limit: limit, onData)
                 } else if count < 0 && errno == EINTR {
                     continue
+                } else if count < 0 && errno == EAGAIN {
+                    return .goOn
                 } else {
-                    if count == 0 || errno != EAGAIN { source.cancel() }
-                    return
+                    finished()
+                    return .end
                 }
             }
         }
-        source.setCancelHandler { [self] in
-            close(descriptor)
-            let (waiter, bytes) = state.withLock { state in
-                state.isFinished = true
-                return (state.waiter, state.bytes)
-            }
-            waiter?.resume(returning: bytes)
+    }
+
+    private func finished() {
+        let (waiter, bytes) = state.withLock { state in
+            state.isFinished = true
+            return (state.waiter, state.bytes)
         }
-        source.activate()
+        waiter?.resume(returning: bytes)
     }
 
     private func take(_ piece: [UInt8], limit: Int, _ onData: (@Sendable ([UInt8]) -> Void)?) {

@@ -165,6 +165,25 @@ import Testing
         #expect(openDescriptors().count < before + 100)
     }
 
+    /// Watches come and go on two processors at once, as they do in a host with many machines.
+    @Test func manyProgramsAtOnceAreAllSeenToEnd() async throws {
+        let ended = try await withThrowingTaskGroup(of: Int.self) { group in
+            for worker in 0..<16 {
+                group.addTask {
+                    var ended = 0
+                    for round in 0..<40 {
+                        let text = "\(worker)-\(round)"
+                        let result = try await Tool(path: "/bin/echo", user: Tool.ownUser).run([text])
+                        if result.succeeded, result.output == Array("\(text)\n".utf8) { ended += 1 }
+                    }
+                    return ended
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(ended == 640)
+    }
+
     @Test func missingToolIsNotFound() async {
         let error = await #expect(throws: EngineError.self) {
             _ = try await Tool(path: "/nonexistent", user: Tool.ownUser).run([])

@@ -74,4 +74,16 @@ int roost_file_size(int descriptor, uint64_t *size);
 /// Limits the number of areas from which the C library's allocator serves its threads.
 void roost_limit_arenas(int count);
 
+/// Makes a descriptor that waits for others (epoll(7)); a negative errno on failure, here and below.
+int roost_epoll_make(void);
+
+/// Waits for a descriptor to be readable from now on.
+int roost_epoll_add(int epoll, int descriptor);
+
+/// Lets go of a descriptor, before it is closed.
+int roost_epoll_remove(int epoll, int descriptor);
+
+/// Waits until some can be read, and gives up to `count` of them, at most 64; returns how many.
+int roost_epoll_wait(int epoll, int *descriptors, int count);
+
 #endif
