@@ -52,7 +52,8 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        target("ConfigStore", ["DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        target("ConfigStore", ["CLZ4", "DurableFiles", "HyperVStorage", "RoostPrimitives", "VMConfiguration"]),
         // Engines
         target(
             "HostEngine",

@@ -60,6 +60,14 @@ package enum FileAccess {
         try asStore { () throws(FileError) in try system.names(in: path) }
     }
 
+    /// Gives a file another name in its folder, durably, in the place of one of that name.
+    package static func rename(_ path: String, to target: String) throws(StoreError) {
+        try asStore { () throws(FileError) in
+            try system.rename(path, to: target, replacing: true)
+            try system.syncFolder(parentFolder(of: target))
+        }
+    }
+
     /// Syncs the folder that a path is in, so that a new or changed name survives a power cut.
     package static func syncFolder(of path: String) throws(StoreError) {
         try asStore { () throws(FileError) in try system.syncFolder(parentFolder(of: path)) }

@@ -35,6 +35,17 @@ package struct RunRecord: Sendable, Hashable {
     package var startedAt: Int64 = 0
     /// Why the machine crashed.
     package var reason = ""
+    /// Whether, and how, Roost keeps the guest's processors from running for a moment.
+    package enum Standstill: String, Sendable {
+        case none = ""
+        /// They ran and are to run again.
+        case running
+        /// They were paused and stay so.
+        case paused
+    }
+
+    /// What has to be finished before the guest's processors run.
+    package var standstill = Standstill.none
     /// Whether the machine is off only because the host went down: it starts with the host again.
     package var isStoppedForHost = false
     /// Whether the machine is off and about to start by itself.
@@ -69,6 +80,7 @@ package struct RunRecord: Sendable, Hashable {
         reason = string("reason")
         isStoppedForHost = node["stopped_for_host"]?.value == .bool(true)
         isStartPending = node["start_pending"]?.value == .bool(true)
+        standstill = Standstill(rawValue: string("standstill")) ?? .none
         // A record of a roostd that did not know the key says nothing of it.
         isAtRest = node["at_rest"]?.value != .bool(false)
     }
@@ -82,6 +94,7 @@ package struct RunRecord: Sendable, Hashable {
             ("processor_model", .string(processorModel)), ("started_at", .int(startedAt)),
             ("reason", .string(reason)), ("stopped_for_host", .bool(isStoppedForHost)),
             ("start_pending", .bool(isStartPending)), ("at_rest", .bool(isAtRest)),
+            ("standstill", .string(standstill.rawValue)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
     }

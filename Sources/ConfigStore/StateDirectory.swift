@@ -10,6 +10,7 @@ package import VMConfiguration
 /// ```
 /// <state>/Virtual Machines/<GUID>.vmcx | <GUID>.xml   configuration
 ///                          <GUID>.vmrs                run record
+///                          <GUID>.saved.vmrs          the memory of a guest that was saved
 ///                          <GUID>.<version>.<xml|vmcx>.sealed   the configuration before an upgrade
 ///                          <GUID>.vmgs                UEFI variables
 ///                          <GUID>.seed.iso            cloud-init seed
@@ -67,6 +68,12 @@ package struct StateDirectory: Sendable, Hashable {
 
     /// The path of a machine's run record.
     package func runRecord(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).vmrs" }
+
+    /// The path of a machine's saved state.
+    package func savedState(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).saved.vmrs" }
+
+    /// The path that it has from the moment in which the guest goes on from it.
+    package func resumedState(_ id: GUID) -> String { "\(savedState(id)).resumed" }
 
     /// The path of a machine's UEFI variables.
     package func guestState(_ id: GUID) -> String { "\(virtualMachines)/\(id.uppercased).vmgs" }

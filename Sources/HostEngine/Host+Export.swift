@@ -245,6 +245,7 @@ extension VirtualMachine {
     ) async throws -> Result {
         try await gate.run {
             try requireOff(what)
+            try requireDisksAtRest(what)
             try await settleCheckpoints()
             return try await body(try await load())
         }

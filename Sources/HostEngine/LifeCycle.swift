@@ -11,6 +11,8 @@ package import RoostAPI
 ///    └── start again ── crashed ◀─────┘ (from running, paused too)
 /// ```
 ///
+/// A save goes from running or paused through saving to saved, from which a start goes on; one that fails leads back.
+///
 /// The owner feeds one input at a time and carries out the effects in order; an effect that takes time reports back as a
 /// further input. Every command is answered exactly once, by ``Effect/answer(_:_:)``.
 package struct LifeCycle: Sendable {
@@ -26,12 +28,14 @@ package struct LifeCycle: Sendable {
         case restart(turnOff: Bool, timeoutSeconds: Int)
         case pause
         case resume
+        /// Write the memory to the disk, and end QEMU.
+        case save
 
         /// Whether the machine is started in the end.
         fileprivate var starts: Bool {
             switch self {
             case .start, .restart: true
-            case .stop, .pause, .resume: false
+            case .stop, .pause, .resume, .save: false
             }
         }
     }
@@ -54,6 +58,10 @@ package struct LifeCycle: Sendable {
         case graceElapsed
         /// A pause or resume was refused.
         case changeFailed(APIError)
+        /// The saved state is complete, and QEMU is needed no more.
+        case stateSaved(CommandID)
+        /// There is no saved state; the processors are as they were before.
+        case saveFailed(CommandID, APIError)
         /// An earlier roostd's machine was found again.
         case found(VirtualMachineState, reason: String?)
     }
@@ -69,6 +77,10 @@ package struct LifeCycle: Sendable {
         case kill
         case pauseProcessors
         case resumeProcessors
+        /// Let the processors stand still and write the machine's state to the disk; its end comes as an input.
+        case saveState(CommandID)
+        /// Give that up.
+        case cancelSave
         case answer(CommandID, APIError?)
         /// The state has changed: record it and tell everybody.
         case publish
@@ -88,6 +100,10 @@ package struct LifeCycle: Sendable {
     package private(set) var isEndExpected = false
     /// Whether the guest had shut down when QEMU began to be ended.
     package private(set) var hasShutDown = false
+    /// Whether the machine has a saved state, with which it is saved when it is not active; its owner knows.
+    package private(set) var hasSavedState = false
+    /// The command whose state is being written; an earlier one may still report its end.
+    private var save: CommandID?
     /// Whether, and why, the processors stand still while the guest is asked to shut down.
     private var halt: Halt?
     private var effects: [Effect] = []
@@ -120,8 +136,8 @@ package struct LifeCycle: Sendable {
     /// Whether QEMU exists or is being started.
     package var isActive: Bool {
         switch state {
-        case .starting, .running, .paused, .stopping: true
-        case .off, .crashed, .broken: false
+        case .starting, .running, .paused, .stopping, .saving: true
+        case .off, .crashed, .broken, .saved: false
         }
     }
 
@@ -139,6 +155,8 @@ package struct LifeCycle: Sendable {
         case .processorsRunning: processorsRunning()
         case .graceElapsed: graceElapsed()
         case .changeFailed(let error): answerWaiting(error) { $0 == .pause || $0 == .resume }
+        case .stateSaved(let id): stateSaved(id)
+        case .saveFailed(let id, let error): saveFailed(id, error)
         case .found(let state, let reason): enter(state, reason: reason)
         }
         return effects
@@ -163,11 +181,20 @@ package struct LifeCycle: Sendable {
             guard state == .paused else { return refuse(id, "is \(state.rawValue), not paused") }
             waiting.append((id, command))
             effects.append(.resumeProcessors)
+        case .save:
+            guard state == .running || state == .paused else {
+                return refuse(id, "is \(state.rawValue): only a guest that runs or is paused can be saved")
+            }
+            waiting.append((id, command))
+            halt = state == .paused ? Halt(reason: reason) : nil
+            enter(.saving, reason: nil)
+            save = id
+            effects.append(.saveState(id))
         }
     }
 
     private mutating func acceptStart(_ id: CommandID) {
-        guard state == .off || state == .crashed else {
+        guard state == .off || state == .crashed || state == .saved else {
             return refuse(id, "is \(state.rawValue) already")
         }
         waiting.append((id, .start))
@@ -190,13 +217,20 @@ package struct LifeCycle: Sendable {
             } else {
                 refuse(id, "is off already")
             }
+        case .saved:
+            refuse(
+                id,
+                "has a saved state and is not running: start it, or give that up with 'roost vm discard-saved-state'"
+            )
+        case .saving where !turnOff:
+            refuse(id, "is being saved: wait for it, or turn it off")
         case .starting where !turnOff:
             refuse(id, "is starting: wait for it, or turn it off")
         case .stopping where !turnOff:
             refuse(id, "is stopping already: wait for it, or turn it off")
         case .paused where !turnOff:
             refuse(id, "is paused, so its guest cannot be asked to shut down: resume it first, or turn it off")
-        case .starting, .running, .paused, .stopping:
+        case .starting, .running, .paused, .stopping, .saving:
             if case .stop = command {
                 // Who stops a machine does not want it to start again.
                 let cancelled = APIError(.cancelled, "restarting \(name) was cancelled: it is being stopped")
@@ -228,6 +262,8 @@ package struct LifeCycle: Sendable {
         case .restart where state == .starting:
             waiting[index].command = .start
             kill()
+        case .save where state == .saving && !isEndExpected:
+            effects.append(.cancelSave)
         case .restart where isEndExpected:
             // Past the stop: what is left of it is a start that does not happen.
             waiting[index].command = .start
@@ -267,8 +303,24 @@ package struct LifeCycle: Sendable {
     private mutating func launchFailed(_ error: APIError) {
         if isEndExpected { return turnedOff() }
         guard state == .starting else { return }
-        enter(.off, reason: nil)
+        enter(hasSavedState ? .saved : .off, reason: nil)
         answerWaiting(error) { _ in true }
+    }
+
+    private mutating func stateSaved(_ id: CommandID) {
+        guard state == .saving, save == id else { return }
+        hasSavedState = true
+        isEndExpected = true
+        effects.append(.kill)
+    }
+
+    private mutating func saveFailed(_ id: CommandID, _ error: APIError) {
+        if let index = waiting.firstIndex(where: { $0.id == id }) {
+            waiting.remove(at: index)
+            effects.append(.answer(id, error))
+        }
+        // Somebody may have turned it off meanwhile, and saved it again.
+        if state == .saving, save == id { leaveStopping() }
     }
 
     private mutating func ended(_ reason: String) {
@@ -289,8 +341,15 @@ package struct LifeCycle: Sendable {
     private mutating func turnedOff() {
         isEndExpected = false
         let restarts = waiting.contains { if case .restart = $0.command { true } else { false } }
-        if restarts { launch() } else { enter(.off, reason: nil) }
-        answerWaiting(nil) { if case .stop = $0 { true } else { false } }
+        if restarts { launch() } else { enter(hasSavedState ? .saved : .off, reason: nil) }
+        let isSaved = hasSavedState
+        answerWaiting(nil) { command in
+            switch command {
+            case .stop: true
+            case .save: isSaved
+            default: false
+            }
+        }
         let cancelled = APIError(.cancelled, "\(name) was turned off meanwhile")
         answerWaiting(cancelled) { if case .restart = $0 { false } else { true } }
     }
@@ -299,6 +358,7 @@ package struct LifeCycle: Sendable {
         switch state {
         case .running, .paused: enter(.paused, reason: why)
         case .stopping: halt = Halt(reason: why)
+        // Roost has stopped them; what they did before is known.
         default: return
         }
         answerWaiting(nil) { $0 == .pause }
@@ -328,6 +388,15 @@ package struct LifeCycle: Sendable {
             default: false
             }
         }
+    }
+
+    /// Learns whether there is a saved state.
+    package mutating func note(hasSavedState has: Bool) -> [Effect] {
+        effects = []
+        hasSavedState = has
+        if state == .off, has { enter(.saved, reason: nil) }
+        if state == .saved, !has { enter(.off, reason: nil) }
+        return effects
     }
 
     // MARK: - Helpers

@@ -52,6 +52,8 @@ extension VirtualMachine {
         let wanted = try request.location.map { try parseLocation($0) }
         let drive = try await gate.run {
             try requireUsable("attach a disk to")
+            try requireDisksAtRest("attach a disk to")
+            try requireNoSavedState("attach a disk to")
             try await settleCheckpoints()
             return try await addDrive(kind, request, at: wanted, recorded: recorded)
         }
@@ -118,6 +120,8 @@ extension VirtualMachine {
         let location = try parseLocation(text)
         try await gate.run {
             try requireUsable("detach a disk from")
+            try requireDisksAtRest("detach a disk from")
+            try requireNoSavedState("detach a disk from")
             try await settleCheckpoints()
             guard let drive = try await load().drive(at: location) else {
                 throw APIError(.notFound, "\(name) has no drive at \(location)")
@@ -138,6 +142,7 @@ extension VirtualMachine {
         guard let machine,
             let drive = try await load().drives.first(where: { $0.path == path && $0.kind == .hardDisk })
         else { return false }
+        try requireDisksAtRest("resize a disk of")
         let node = try await machine.topNode(drive.location)?.name ?? MachineArguments.nodeName(drive.location)
         try await machine.monitor.execute(QMPCommands.BlockResize(nodeName: node, sizeInBytes: sizeBytes))
         return true

@@ -24,6 +24,7 @@ extension VirtualMachine {
         }
         services = configuration.integrationServices
         let preparation = try await prepare(configuration)
+        let saved = try await openSavedState(configuration, preparation)
         if control.isCancelled { throw CancellationError() }
 
         var starting = RunRecord(phase: .starting)
@@ -45,12 +46,15 @@ extension VirtualMachine {
         // Written while QEMU comes up, and durable before the guest runs.
         let recording = Mutex<Task<Void, any Error>?>(nil)
         do {
-            let machine = try await spawnQEMU(configuration, preparation) { [starting] process in
+            let machine = try await spawnQEMU(configuration, preparation, takesState: saved != nil) {
+                [starting] process in
                 control.spawned(process)
                 var running = starting
                 running.phase = .running
                 running.isStartPending = false
                 running.isAtRest = false
+                // A roostd that is killed before the guest goes on leaves that to the next one.
+                if let saved { running.standstill = saved.info.wasRunning ? .running : .paused }
                 running.processID = process.identity.processID
                 running.startTicks = process.identity.startTicks
                 recording.withLock { [running] in $0 = Task { try await self.writeDurably(running) } }
@@ -59,12 +63,16 @@ extension VirtualMachine {
                 try await recording.withLock { $0 }?.value
                 // What the first start decides for good stands before the guest can rely on it.
                 try await noteStarted()
-                try await machine.monitor.execute(QMPCommands.Continue())
+                if let saved { try await goOn(from: saved, machine) }
+                if saved?.info.wasRunning ?? true { try await machine.monitor.execute(QMPCommands.Continue()) }
+                if saved != nil { await finishGoingOn() }
                 return machine
             } catch {
                 machine.process.signal(9)
                 _ = await machine.process.end()
                 machine.disconnect()
+                // What the saved state lacks says more than what QEMU made of it.
+                if saved != nil, let error = error as? APIError { throw error }
                 let translated = APIError(translating: error)
                 let words = machine.folder.lastWords()
                 throw APIError(
@@ -106,6 +114,7 @@ extension VirtualMachine {
     private func spawnQEMU(
         _ configuration: VirtualMachineConfiguration,
         _ preparation: LaunchPreparation,
+        takesState: Bool,
         onSpawn: @Sendable (SpawnedProcess) -> Void
     ) async throws -> RunningMachine {
         let accelerator = host.verdict.accelerator
@@ -128,6 +137,7 @@ extension VirtualMachine {
             plan.driveFiles = preparation.driveFiles
             plan.networks = preparation.networks
             plan.seedPath = preparation.seedPath
+            plan.takesState = takesState
             return plan
         }
         request.descriptors = preparation.descriptors

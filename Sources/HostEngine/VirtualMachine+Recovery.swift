@@ -39,6 +39,9 @@ extension VirtualMachine {
             record.bootID = host.bootID
         }
         defer { updateRoster() }
+        if await recoverSavedState() {
+            return record.isStoppedForHost && record.bootID != host.bootID ? .ran : .settled
+        }
         switch record.phase {
         case .off:
             let isSameRun = record.bootID == host.bootID
@@ -87,15 +90,27 @@ extension VirtualMachine {
         _ = try? await writeDurably(next)
     }
 
-    private func takeOver() async {
-        let folder = host.folder(id.uppercased)
+    /// The QEMU that the record names, when it still runs.
+    private func recordedQEMU() -> SpawnedProcess? {
         let identity = ProcessIdentity(
             processID: record.processID,
             startTicks: record.startTicks,
             // The record is of this run of the host; roostd may know the run by another name than the kernel.
             bootID: ProcessIdentity.currentBootID() ?? record.bootID
         )
-        let known = record.processID > 0 ? SpawnedProcess.find(identity) : nil
+        return record.processID > 0 ? SpawnedProcess.find(identity) : nil
+    }
+
+    /// The QEMU that an earlier roostd has left, whether it is recorded or not.
+    func leftQEMU() -> SpawnedProcess? {
+        guard record.bootID == host.bootID else { return nil }
+        return recordedQEMU()
+            ?? RunningMachine.findUnrecorded(folder: host.folder(id.uppercased), uuid: id.lowercased, user: host.user)
+    }
+
+    private func takeOver() async {
+        let folder = host.folder(id.uppercased)
+        let known = recordedQEMU()
         if record.processID > 0 && known == nil { return processIsGone(folder) }
         let (id, user) = (id, host.user)
         let find: @Sendable () -> SpawnedProcess? = {
@@ -154,6 +169,13 @@ extension VirtualMachine {
             attach(machine)
             isAgentOpen = isOpen
             found(status)
+            guard record.standstill != .none, record.phase != .stopping else { return }
+            do {
+                _ = try await finishStandstill(machine)
+            } catch {
+                // It stays paused, and its reason says why.
+                host.log.error("cannot finish a merge of disks", metadata: ["machine": "\(name)", "error": "\(error)"])
+            }
         } catch {
             machine.disconnect()
             throw error

@@ -22,12 +22,13 @@ extension VirtualMachine {
     private func removeFiles(disks: Bool, shared: Set<String>) async throws -> [String] {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
         if cycle.damage != nil { return try await removeBroken() }
-        try requireOff("remove")
+        try requireEnded("remove")
+        try requireDisksAtRest("remove")
         // A record written behind the removal would bring its file back.
         await finishRecordWrites()
         try await settleCheckpoints()
         let configuration = try await load()
-        try requireOff("remove")
+        try requireEnded("remove")
         let root = host.directory.disks + "/"
         let checkpoints = host.keeper.shelf.checkpoints(of: id) + host.keeper.shelf.armed(of: id)
         let named =
@@ -67,6 +68,10 @@ extension VirtualMachine {
                     }
                     for file in [directory.seed(id), directory.guestState(id)] { try store.removeKept(file) }
                     try store.removeSealed(id)
+                    let saved = directory.savedState(id)
+                    for file in [saved, SavedStateWriter.temporary(saved), directory.resumedState(id)] {
+                        try FileAccess.remove(file)
+                    }
                     for file in [directory.runRecord(id), path] { try store.remove(path: file) }
                 }
             }
@@ -163,13 +168,20 @@ extension VirtualMachine {
         return found.isEmpty ? [] : ["files of earlier states stay: " + found.sorted().joined(separator: ", ")]
     }
 
-    /// Does what the automatic stop action says, as far as this release can.
+    /// Does what the automatic stop action says; a guest that cannot be saved is asked to shut down.
     func stopForHost(timeoutSeconds: Int) async {
         guard cycle.isActive else { return }
         isStoppingForHost = true
         defer { isStoppingForHost = false }
-        // Saving the state is not there yet; asking the guest to shut down loses nothing.
-        let asks = (try? await load().automaticStopAction) != .turnOff
+        let action = (try? await load().automaticStopAction) ?? .shutDown
+        if action == .save, [.running, .paused].contains(cycle.state) {
+            do {
+                return try await perform(.save)
+            } catch {
+                host.log.warning("cannot save a guest", metadata: ["machine": "\(name)", "error": "\(error)"])
+            }
+        }
+        let asks = action != .turnOff
         do {
             if asks && cycle.state == .stopping {
                 // Somebody has asked the guest already.

@@ -8,6 +8,12 @@ import VMConfiguration
 extension VirtualMachine {
     /// Refuses what only a machine that is off allows.
     func requireOff(_ what: String) throws {
+        try requireEnded(what)
+        try requireNoSavedState(what)
+    }
+
+    /// Refuses what no QEMU may run beside.
+    func requireEnded(_ what: String) throws {
         try requireUsable(what)
         guard !cycle.isActive else {
             throw APIError(

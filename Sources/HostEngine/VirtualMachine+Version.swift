@@ -12,6 +12,7 @@ extension VirtualMachine {
         let target = try targetVersion(request.version)
         let update = try await gate.run {
             try requireUsable("upgrade")
+            try requireDisksAtRest("upgrade")
             let configuration = try await load()
             var update = VersionUpdate(
                 name: name,
@@ -95,6 +96,7 @@ extension VirtualMachine {
         }
         var blockers: [String] = []
         if cycle.isActive { blockers.append("it is \(cycle.state.rawValue): stop it first") }
+        if cycle.state == .saved { blockers.append("it has a saved state: start it and shut it down, or give that up") }
         let hardware = MachinePlan.machineType(for: configuration, version: target)
         if !host.installation.machineTypes.contains(hardware) {
             blockers.append("QEMU \(host.installation.version) of this host lacks its hardware, \(hardware)")

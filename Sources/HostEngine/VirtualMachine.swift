@@ -17,6 +17,8 @@ package actor VirtualMachine {
     nonisolated let host: HostContext
     /// One change of the configuration at a time.
     nonisolated let gate = SerialGate()
+    /// One change of whether the processors run at a time; taken within ``gate`` where both are.
+    nonisolated let processorGate = SerialGate()
     /// One call of the store at a time.
     ///
     /// Reading repairs what is damaged, so it must not meet a change half done. Taken
@@ -53,6 +55,16 @@ package actor VirtualMachine {
     private var lastRecordWrite: Task<Void, Never>?
     /// Whether a checkpoint is being applied, removed or copied, which may take long.
     var isBusyWithDisks = false
+    /// Takes how far a save, or the start behind one, has come.
+    var saveProgress: (@Sendable (Double) async -> Void)?
+    private var saveTask: Task<Void, Never>?
+    /// Whether the guest's clock stood still while it was saved.
+    var isClockBehind = false
+    /// The merge of disk files beside a guest that runs.
+    var mergeWork: Task<Void, any Error>?
+    /// The stops and resumes that Roost makes for a moment and that nobody is told of.
+    var hiddenStops = 0
+    var hiddenResumes = 0
     private var settleTask: Task<Void, Never>?
     /// When the files come to rest, unless something changes before.
     private var settleTime = ContinuousClock.now
@@ -113,6 +125,18 @@ package actor VirtualMachine {
                     + "leaves disk files to be merged later ('roost job list', 'roost job cancel')"
             )
         }
+        switch command {
+        case .pause:
+            try await processorGate.run { try await carryOut(command) }
+        case .resume:
+            // What is left of a merge comes first.
+            if let machine, record.standstill != .none, try await finishStandstill(machine) { return }
+            try await processorGate.run { try await carryOut(command) }
+        case .start, .stop, .restart, .save: try await carryOut(command)
+        }
+    }
+
+    private func carryOut(_ command: LifeCycle.Command) async throws {
         nextCommand += 1
         let id = nextCommand
         try await withTaskCancellationHandler {
@@ -130,7 +154,7 @@ package actor VirtualMachine {
         for effect in cycle.handle(input) { carryOut(effect) }
     }
 
-    private func carryOut(_ effect: LifeCycle.Effect) {
+    func carryOut(_ effect: LifeCycle.Effect) {
         switch effect {
         case .launch: beginLaunch()
         case .requestShutdown: requestTask = Task { await self.requestShutdown() }
@@ -141,6 +165,16 @@ package actor VirtualMachine {
         case .kill: beginKill()
         case .pauseProcessors: change { try await $0.execute(QMPCommands.Stop()) }
         case .resumeProcessors: change { try await $0.execute(QMPCommands.Continue()) }
+        case .saveState(let id):
+            saveTask = Task {
+                do {
+                    try await writeState()
+                    handle(.stateSaved(id))
+                } catch {
+                    handle(.saveFailed(id, APIError(translating: error)))
+                }
+            }
+        case .cancelSave: saveTask?.cancel()
         case .answer(let id, let error):
             guard let answer = answers.removeValue(forKey: id) else { return }
             // What is answered is durable: a roostd that is killed right after does not contradict it.
@@ -199,6 +233,8 @@ package actor VirtualMachine {
         let control = LaunchControl()
         launching = control
         Task {
+            // One beside the guest before ends soon.
+            _ = await mergeWork?.result
             do {
                 // Within the gate: what QEMU gets is the configuration as it stays until the machine runs.
                 try await gate.run {
@@ -206,6 +242,7 @@ package actor VirtualMachine {
                     launching = nil
                     attach(machine)
                     handle(.launched)
+                    if cycle.hasSavedState { wentOn() }
                 }
             } catch {
                 launching = nil
@@ -213,7 +250,9 @@ package actor VirtualMachine {
                 ended.phase = .off
                 ended.isStartPending = false
                 ended.isStoppedForHost = isStoppingForHost
+                ended.standstill = .none
                 write(ended)
+                note(hasSavedState: fileExists(host.directory.savedState(id)))
                 host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
                 await keepVariables()
@@ -226,6 +265,7 @@ package actor VirtualMachine {
     /// Tell the life cycle of it before anything else is awaited, or what happens meanwhile is lost.
     func attach(_ machine: RunningMachine) {
         self.machine = machine
+        (hiddenStops, hiddenResumes) = (0, 0)
         orphan = nil
         isAgentOpen = false
         blockError = nil
@@ -266,8 +306,10 @@ package actor VirtualMachine {
         switch event.kind {
         case .shutdown(let isGuestInitiated, _):
             if isGuestInitiated { handle(.guestTurnedOff) }
-        case .stop: handle(.processorsStopped(reason: blockError))
+        case .stop:
+            if hiddenStops > 0 { hiddenStops -= 1 } else { handle(.processorsStopped(reason: blockError)) }
         case .resume:
+            if hiddenResumes > 0 { return hiddenResumes -= 1 }
             blockError = nil
             handle(.processorsRunning)
         case .blockIOError(let error):
@@ -278,7 +320,9 @@ package actor VirtualMachine {
                     : "\(error.operation) error on \(error.device): \(error.reason)"
             }
         case .guestPanicked: blockError = "the guest's kernel panicked"
-        case .serialPortChange("agent0", let isOpen): isAgentOpen = isOpen
+        case .serialPortChange("agent0", let isOpen):
+            isAgentOpen = isOpen
+            if isOpen { setClockIfBehind() }
         default: break
         }
     }
@@ -295,12 +339,14 @@ package actor VirtualMachine {
         machine = nil
         orphan = nil
         isAgentOpen = false
+        mergeWork?.cancel()
         let isExpected = cycle.isEndExpected
         var ended = record
         ended.isStoppedForHost = isExpected && (isStoppingForHost || record.isStoppedForHost)
         ended.phase = isExpected ? .off : .crashed
         ended.reason = isExpected ? "" : reason
         ended.isAtRest = isExpected && record.isAtRest
+        ended.standstill = .none
         write(ended)
         folder.remove(keepingLog: !isExpected)
         Task { await keepVariables() }

@@ -10,16 +10,22 @@ struct ChangePlan {
     private(set) var changedTables: [(offset: Int, old: [UInt8], new: [UInt8])] = []
     /// Areas that the stored state does not use: new key tables and file objects.
     private(set) var newAreas: [(offset: Int, bytes: [UInt8])] = []
+    /// Where the arrays of some names stand already.
+    private let placements: [String: Range<Int>]
 
     /// Works out how to store `tree` in a file.
+    ///
+    /// - Parameter placements: where the arrays of some names stand already.
     init(
         _ tree: KeyNode,
         _ view: ImageView,
         _ layout: Layout,
         _ hierarchy: Hierarchy,
         log: Range<Int>,
-        alignment: Int
+        alignment: Int,
+        placements: [String: Range<Int>] = [:]
     ) throws(StorageError) {
+        self.placements = placements
         change = try Change(tree, layout, hierarchy, view)
         change.assignSequences(layout, hierarchy, view)
         keys = KeySpace(layout, tableSize: alignment)
@@ -82,8 +88,9 @@ struct ChangePlan {
         }
         for index in homeless {
             let node = change.items[index].node
-            let need = KeyEntry.headerSize + node.name.utf8.count + 1 + node.value.inlineSize
-            let hasSpare = node.value != .node && !node.value.needsFileObject
+            let placed = placements[node.name] != nil
+            let need = KeyEntry.headerSize + node.name.utf8.count + 1 + (placed ? 12 : node.value.inlineSize)
+            let hasSpare = node.value != .node && !node.value.needsFileObject && !placed
             let found = try keys.allocate(need: need, spare: hasSpare ? KeyEntry.spare : 0)
             change.update(index) { ($0.place, $0.size) = (found.place, found.size) }
         }
@@ -96,6 +103,11 @@ struct ChangePlan {
             let item = change.items[index]
             if item.keepsData {
                 if let entry = item.entry, layout.entries[entry].pointsToFileObject { kept.insert(entry) }
+                continue
+            }
+            if let area = placements[item.node.name] {
+                space.list(area, as: ObjectEntry.Kind.fileObject)
+                change.update(index) { $0.fileObject = area }
                 continue
             }
             guard item.node.value.needsFileObject else { continue }

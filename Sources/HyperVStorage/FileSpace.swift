@@ -80,6 +80,11 @@ struct FileSpace {
         return area
     }
 
+    /// Lists what stands behind everything that is allocated here.
+    mutating func list(_ area: Range<Int>, as type: UInt8) {
+        added.append(ObjectEntry(type, area.lowerBound..<area.upperBound.roundedUp(to: alignment)))
+    }
+
     /// Takes an area; with `atEnd`, behind everything else.
     mutating func reserve(size: Int, atEnd: Bool = false) throws(StorageError) -> Range<Int> {
         let size = size.roundedUp(to: alignment)

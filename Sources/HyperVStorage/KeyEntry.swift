@@ -124,7 +124,9 @@ struct KeyEntry: Hashable {
     func valueBytes(_ view: ImageView) -> UnsafeRawBufferPointer {
         let count = Int(view.load(dataOffset, as: UInt32.self))
         guard pointsToFileObject else { return view.slice(dataOffset + 4, count) }
-        return view.slice(clamped(view.load(dataOffset + 4, as: UInt64.self)), count)
+        let offset = clamped(view.load(dataOffset + 4, as: UInt64.self))
+        // What is not at hand reads as empty; ``StorageFile/head(of:fileSize:)`` says where it stands.
+        return view.holds(offset, count) ? view.slice(offset, count) : UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     /// The value; callers have checked the entry.

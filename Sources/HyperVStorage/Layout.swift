@@ -12,13 +12,18 @@ struct Layout {
     var free: [[FreeEntry]] = []
     /// The sizes of the file objects, by offset.
     private var fileObjects: [UInt64: ObjectEntry] = [:]
+    /// The size of the whole file, of which the view may have only the beginning.
+    private var fileSize = 0
     /// How many more bytes a search for keys under damaged free entries may look at.
     private var searchBudget = 1 << 24
 
     /// Reads the structures behind the headers.
     ///
     /// The replay log must have been dealt with before.
-    init(_ view: ImageView, _ diagnosis: inout Diagnosis) throws(StorageError) {
+    ///
+    /// - Parameter fileSize: the size of the whole file when the view has only its beginning, with all tables.
+    init(_ view: ImageView, fileSize: Int? = nil, _ diagnosis: inout Diagnosis) throws(StorageError) {
+        self.fileSize = fileSize ?? view.count
         objectTables = try ObjectTable.chain(view, &diagnosis)
         for table in objectTables {
             for object in table.entries where object.type == ObjectEntry.Kind.fileObject {
@@ -38,6 +43,7 @@ struct Layout {
 
     /// Reads what can be read behind the headers, key tables that no sound row names included.
     init(salvaging view: ImageView, _ diagnosis: inout Diagnosis) throws(StorageError) {
+        fileSize = view.count
         objectTables = try ObjectTable.chain(view, &diagnosis)
         for table in objectTables {
             for object in table.entries where object.type == ObjectEntry.Kind.fileObject {
@@ -218,8 +224,8 @@ struct Layout {
                 "no object table row of \(count) bytes or more for the key entry at \(hexadecimal(entry.fileOffset))"
             )
         }
-        guard view.holds(clamped(offset), count) else {
-            return StorageError(.truncated, .fileObject, at: offset, "\(count) bytes, the file ends at \(view.count)")
+        guard clamped(offset) <= fileSize, count <= fileSize - clamped(offset) else {
+            return StorageError(.truncated, .fileObject, at: offset, "\(count) bytes, the file ends at \(fileSize)")
         }
         return nil
     }

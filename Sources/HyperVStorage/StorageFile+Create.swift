@@ -20,6 +20,20 @@ extension StorageFile {
         tree: KeyNode,
         options: Options = Options()
     ) throws(StorageError) -> (file: StorageFile, bytes: [UInt8]) {
+        let image = try create(tree: tree, options: options, placements: [:])
+        let file = try StorageFile(created: image)
+        guard file.tree.children == tree.children else {
+            throw StorageError(.corrupt, .tree, at: nil, "the written keys would read back differently")
+        }
+        return (file, image)
+    }
+
+    /// The bytes of a new file but for the arrays that stand elsewhere already.
+    static func create(
+        tree: KeyNode,
+        options: Options = Options(),
+        placements: [String: Range<Int>]
+    ) throws(StorageError) -> [UInt8] {
         let alignment = 0x1000
         let first = ObjectTable(offset: ObjectTable.firstOffset, size: alignment)
         let layout = Layout(objectTables: [first])
@@ -27,7 +41,7 @@ extension StorageFile {
         let hierarchy = try Hierarchy(layout, &diagnosis)
         let blank = [UInt8](repeating: 0, count: ObjectTable.firstOffset + first.size)
         var plan = try withView(blank) { (view) throws(StorageError) in
-            try ChangePlan(tree, view, layout, hierarchy, log: 0..<0, alignment: alignment)
+            try ChangePlan(tree, view, layout, hierarchy, log: 0..<0, alignment: alignment, placements: placements)
         }
         try plan.finish()
         let tables = plan.space.objectTables.count + plan.keys.tables.count
@@ -50,10 +64,6 @@ extension StorageFile {
         actions.append(.write(offset: header.logOffset, bytes: LogHeader(headerSize: sizes.header).encoded()))
         var image = [UInt8](repeating: 0, count: plan.space.end + sizes.total)
         StorageAction.apply(actions, to: &image)
-        let file = try StorageFile(created: image)
-        guard file.tree.children == tree.children else {
-            throw StorageError(.corrupt, .tree, at: nil, "the written keys would read back differently")
-        }
-        return (file, image)
+        return image
     }
 }

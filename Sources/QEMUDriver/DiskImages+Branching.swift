@@ -103,7 +103,7 @@ extension DiskImages {
     }
 
     /// How a file names the one below it: by its name alone when both are in one folder, which can then be moved.
-    static func reference(to base: String, from path: String) -> String {
+    package static func reference(to base: String, from path: String) -> String {
         let folder = path[...(path.lastIndex(of: "/") ?? path.startIndex)]
         guard base.hasPrefix(folder), !base.dropFirst(folder.count).contains("/") else { return base }
         // Without the dot, a name with a colon would be taken for a protocol.

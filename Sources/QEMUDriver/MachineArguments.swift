@@ -59,6 +59,7 @@ package struct MachineArguments {
 
     private mutating func addProcess() {
         arguments += ["-nodefaults", "-no-user-config", "-S", "-no-shutdown", "-display", "none"]
+        if plan.takesState { add("-incoming", "defer") }
         add("-name", "guest=\(escaped(configuration.name))")
         add("-uuid", configuration.id.lowercased)
         add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")

@@ -32,7 +32,7 @@ package struct MachineFolder: Sendable, Hashable {
 
     /// Deletes the folder with what Roost and QEMU place in it; the log stays when asked for.
     package func remove(keepingLog: Bool = false) {
-        for file in [monitorSocket, agentSocket, serialSocket, vncSocket, screenshot] { unlink(file) }
+        for file in [monitorSocket, agentSocket, serialSocket, vncSocket, stateSocket, screenshot] { unlink(file) }
         if !keepingLog {
             unlink(log)
             rmdir(path)

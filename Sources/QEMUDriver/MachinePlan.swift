@@ -39,6 +39,8 @@ package struct MachinePlan: Sendable, Hashable {
     package var monitorDescriptor: Int
     package var agentDescriptor: Int
     package var serialDescriptor: Int
+    /// Whether QEMU waits for the state that another one has sent.
+    package var takesState = false
     /// The path of a NoCloud seed image.
     package var seedPath: String?
 

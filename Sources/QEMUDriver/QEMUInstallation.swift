@@ -32,6 +32,13 @@ package struct QEMUVersion: Sendable, Hashable, Comparable, CustomStringConverti
         self.init(Int(clamping: version.major), Int(clamping: version.minor), Int(clamping: version.micro))
     }
 
+    /// Reads what ``description`` writes; nil for anything else.
+    package init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 3, let major = parts[0], let minor = parts[1], let micro = parts[2] else { return nil }
+        self.init(major, minor, micro)
+    }
+
     package static func < (left: QEMUVersion, right: QEMUVersion) -> Bool {
         (left.major, left.minor, left.micro) < (right.major, right.minor, right.micro)
     }

@@ -60,7 +60,7 @@ package func readSmallText(_ path: String, limit: Int = 65536) -> String? {
 package func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
 /// Waits until a file's contents, or a folder's names, are on stable storage.
-func syncFile(_ path: String) throws(EngineError) {
+package func syncFile(_ path: String) throws(EngineError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }
     guard descriptor >= 0, fsync(descriptor) == 0 else {

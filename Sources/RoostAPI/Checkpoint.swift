@@ -204,9 +204,15 @@ public struct UpdateCheckpointRequest: Codable, Hashable, Sendable {
 public struct ApplyCheckpointRequest: Codable, Hashable, Sendable {
     /// Whether a checkpoint of the present state is taken first; nil means no.
     public var checkpointFirst: Bool?
+    /// Whether a machine that runs is turned off for it, as if its power were cut; nil means no: it is refused then.
+    public var turnOff: Bool?
+    /// Whether the machine is started afterwards; nil means no.
+    public var start: Bool?
 
     /// A request of the given fields.
-    public init(checkpointFirst: Bool? = nil) { self.checkpointFirst = checkpointFirst }
+    public init(checkpointFirst: Bool? = nil, turnOff: Bool? = nil, start: Bool? = nil) {
+        (self.checkpointFirst, self.turnOff, self.start) = (checkpointFirst, turnOff, start)
+    }
 }
 
 /// The body of `DELETE /v1/vms/{vm}/checkpoints/{checkpoint}` (Hyper-V: Remove-VMSnapshot).

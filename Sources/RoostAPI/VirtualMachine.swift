@@ -12,6 +12,10 @@ public enum VirtualMachineState: String, Codable, Sendable, CaseIterable {
     case paused
     /// The guest was asked to shut down, or QEMU is being ended.
     case stopping
+    /// The guest stands still while its memory is written to the disk.
+    case saving
+    /// No QEMU process; the guest's memory is on the disk, and a start goes on where it was.
+    case saved
     /// QEMU ended without being asked to; the reason says how.
     case crashed
     /// The configuration cannot be read; the reason says why. Its files are left alone.

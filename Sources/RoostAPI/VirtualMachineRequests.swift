@@ -60,6 +60,17 @@ public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
     public init() {}
 }
 
+/// The body of `POST /v1/vms/{vm}/start` (Hyper-V: Start-VM).
+///
+/// Answered by a ``Job``.
+public struct StartVirtualMachineRequest: Codable, Hashable, Sendable {
+    /// Whether a saved state is given up, and the guest starts as after a power cut; nil means no, it goes on from there.
+    public var discardSavedState: Bool?
+
+    /// A request of the given fields.
+    public init(discardSavedState: Bool? = nil) { self.discardSavedState = discardSavedState }
+}
+
 /// The body of `POST /v1/vms/{vm}/stop` and `/restart` (Hyper-V: Stop-VM, Restart-VM).
 ///
 /// Answered by a ``Job``.

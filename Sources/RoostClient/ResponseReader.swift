@@ -17,7 +17,9 @@ struct ResponseReader {
     }
 
     /// Lets the rest of the answer take any time.
-    func clearDeadline() { deadline.clear() }
+    ///
+    /// - Throws: ``ConnectionEnded`` when the time was over before that.
+    func clearDeadline() throws { if !deadline.clear() { throw ConnectionEnded() } }
 
     /// Reads the head; throws the error in the body when the status is not of the 200 class.
     mutating func expectSuccess(of request: Request) async throws {
@@ -62,23 +64,42 @@ struct ConnectionEnded: Error {}
 
 /// Closes a connection when its time is over: that ends whatever waits for it.
 final class Deadline: Sendable {
+    private enum State {
+        case ahead
+        case passed
+        case cleared
+    }
+
     let seconds: Int
-    private let fired = Mutex(false)
+    private let state = Mutex(State.ahead)
     private let timer = Mutex<Scheduled<Void>?>(nil)
 
     init(of channel: any Channel, seconds: Int) {
         self.seconds = seconds
         let scheduled = channel.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { [weak self] in
-            self?.fired.withLock { $0 = true }
-            channel.close(promise: nil)
+            if self?.pass() == true { channel.close(promise: nil) }
         }
         timer.withLock { $0 = scheduled }
     }
 
     /// Whether the time was over before the deadline was cleared.
-    var hasPassed: Bool { fired.withLock { $0 } }
+    var hasPassed: Bool { state.withLock { $0 == .passed } }
 
-    func clear() {
+    /// Notes that the time is over; returns false when that means nothing any more.
+    private func pass() -> Bool {
+        state.withLock { state in
+            if state == .ahead { state = .passed }
+            return state == .passed
+        }
+    }
+
+    /// Lets the deadline mean nothing any more; returns false when it has passed already.
+    @discardableResult
+    func clear() -> Bool {
         timer.withLock { $0 }?.cancel()
+        return state.withLock { state in
+            if state == .ahead { state = .cleared }
+            return state == .cleared
+        }
     }
 }

@@ -29,7 +29,7 @@ extension RoostClient {
         let request = Request(.post, ["vms", vm, "console"], streamsBody: true)
         try await exchange(request) { response, writer in
             try await response.expectSuccess(of: request)
-            response.clearDeadline()
+            try response.clearDeadline()
             connected()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await Self.send(input, through: writer) }

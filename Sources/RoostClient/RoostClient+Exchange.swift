@@ -31,7 +31,7 @@ extension RoostClient {
     func stream(_ request: Request, _ chunk: (ByteBuffer) throws -> Void) async throws {
         try await exchange(request) { response, _ in
             try await response.expectSuccess(of: request)
-            response.clearDeadline()
+            try response.clearDeadline()
             while let next = try await response.next() { try chunk(next) }
         }
     }

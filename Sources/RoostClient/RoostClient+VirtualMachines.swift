@@ -75,11 +75,29 @@ extension RoostClient {
         try await value(Request(.delete, ["vms", vm], body: encode(request), waitSeconds: waitSeconds))
     }
 
-    /// Starts a machine.
+    /// Starts a machine; one with a saved state goes on from there.
     ///
     /// Maps to `POST /v1/vms/{vm}/start`.
-    public func startVirtualMachine(_ vm: String, waitSeconds: Int? = nil) async throws -> Job {
-        try await value(Request(.post, ["vms", vm, "start"], waitSeconds: waitSeconds))
+    public func startVirtualMachine(
+        _ vm: String,
+        _ request: StartVirtualMachineRequest = StartVirtualMachineRequest(),
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        try await value(Request(.post, ["vms", vm, "start"], body: encode(request), waitSeconds: waitSeconds))
+    }
+
+    /// Writes the memory of the guest to the disk and ends QEMU.
+    ///
+    /// Maps to `POST /v1/vms/{vm}/save`.
+    public func saveVirtualMachine(_ vm: String, waitSeconds: Int? = nil) async throws -> Job {
+        try await value(Request(.post, ["vms", vm, "save"], waitSeconds: waitSeconds))
+    }
+
+    /// Gives the saved state of a machine up.
+    ///
+    /// Maps to `DELETE /v1/vms/{vm}/saved-state`.
+    public func discardSavedState(of vm: String, waitSeconds: Int? = nil) async throws -> Job {
+        try await value(Request(.delete, ["vms", vm, "saved-state"], waitSeconds: waitSeconds))
     }
 
     /// Asks the guest to shut down, or turns the machine off.

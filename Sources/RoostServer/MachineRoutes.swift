@@ -58,7 +58,44 @@ struct MachineRoutes {
 
     private func addLifeCycle(to api: RouterGroup<APIServer.Context>) {
         let host = host
-        for (verb, command) in [("start", LifeCycle.Command.start), ("pause", .pause), ("resume", .resume)] {
+        api.post("vms/:vm/start") { request, context in
+            let body = try await request.decode(StartVirtualMachineRequest.self, orEmpty: .init())
+            let machine = try await host.machine(try context.argument("vm"))
+            return try await host.answer(
+                request,
+                "vm.start",
+                subject: await machine.name,
+                machine: machine.id
+            ) { reporter in
+                try await machine.start(discardingSavedState: body.discardSavedState ?? false, reporter)
+                return nil
+            }
+        }
+        api.post("vms/:vm/save") { request, context in
+            let machine = try await host.machine(try context.argument("vm"))
+            return try await host.answer(
+                request,
+                "vm.save",
+                subject: await machine.name,
+                machine: machine.id
+            ) { reporter in
+                try await machine.save(reporter)
+                return nil
+            }
+        }
+        api.delete("vms/:vm/saved-state") { request, context in
+            let machine = try await host.machine(try context.argument("vm"))
+            return try await host.answer(
+                request,
+                "vm.discard-saved-state",
+                subject: await machine.name,
+                machine: machine.id
+            ) { _ in
+                try await machine.discardSavedState()
+                return nil
+            }
+        }
+        for (verb, command) in [("pause", LifeCycle.Command.pause), ("resume", .resume)] {
             api.post("vms/:vm/\(verb)") { request, context in
                 let machine = try await host.machine(try context.argument("vm"))
                 return try await host.answer(

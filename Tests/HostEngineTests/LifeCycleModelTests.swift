@@ -46,6 +46,8 @@ private struct LifeCycleWorld {
     private var isGraceArmed = false
     private var isGuestAsked = false
     private var changes: [Bool] = []
+    /// The saves that have not reported their end, and whether the processors ran before.
+    private var saves: [(id: Int, ran: Bool)] = []
     private var open: [Int: LifeCycle.Command] = [:]
     private var answered: Set<Int> = []
     private var nextCommand = 1
@@ -63,7 +65,8 @@ private struct LifeCycleWorld {
     // MARK: - Steps
 
     mutating func step() {
-        switch Int.random(in: 0..<12, using: &generator) {
+        switch Int.random(in: 0..<13, using: &generator) {
+        case 12: saveEnds(succeeds: chance(60))
         case 0...2: command(randomCommand())
         case 3: cancel()
         case 4: launchEnds(succeeds: chance(75))
@@ -83,6 +86,8 @@ private struct LifeCycleWorld {
         for _ in 0..<200 {
             if engine == .launching {
                 launchEnds(succeeds: true)
+            } else if !saves.isEmpty {
+                saveEnds(succeeds: true)
             } else if !changes.isEmpty {
                 changeEnds(succeeds: true)
             } else if !events.isEmpty {
@@ -97,16 +102,18 @@ private struct LifeCycleWorld {
         switch cycle.state {
         case .running: expect(engine == .up && processorsRun, "running, but the guest is not")
         case .paused: expect(engine == .up && !processorsRun, "paused, but the guest is not")
-        case .off, .crashed: expect(engine == .none, "\(cycle.state), but QEMU exists")
+        case .off, .crashed, .saved: expect(engine == .none, "\(cycle.state), but QEMU exists")
         default: expect(false, "settled in \(cycle.state)")
         }
+        if cycle.state == .saved { note(hasSavedState: false) }
         command(.stop(turnOff: true, timeoutSeconds: 0))
         if isEndUnderway { processEnds() }
         expect(open.isEmpty && cycle.state == .off && engine == .none, "not off in the end")
     }
 
     private mutating func randomCommand() -> LifeCycle.Command {
-        switch Int.random(in: 0..<8, using: &generator) {
+        switch Int.random(in: 0..<9, using: &generator) {
+        case 8: .save
         case 0...1: .start
         case 2: .stop(turnOff: false, timeoutSeconds: 30)
         case 3: .stop(turnOff: true, timeoutSeconds: 0)
@@ -138,12 +145,14 @@ private struct LifeCycleWorld {
             processorsRun = true
             events = []
             feed(.launched)
+            if cycle.hasSavedState { note(hasSavedState: false) }
         } else {
             engine = .none
             isEndUnderway = false
             let wasStarting = cycle.state == .starting
             feed(.launchFailed(APIError(.engineFailure, "cannot start web")))
-            if wasStarting { expect(cycle.state == .off, "a failed launch left \(cycle.state)") }
+            let wanted: VirtualMachineState = cycle.hasSavedState ? .saved : .off
+            if wasStarting { expect(cycle.state == wanted, "a failed launch left \(cycle.state)") }
         }
     }
 
@@ -177,10 +186,35 @@ private struct LifeCycleWorld {
         isEndUnderway = false
         feed(.ended(reason: "QEMU ended"))
         if wasWanted {
-            expect(cycle.state == .off || cycle.state == .starting && wantsRestart, "a wanted end left \(cycle.state)")
+            let wanted: VirtualMachineState = cycle.hasSavedState ? .saved : .off
+            expect(
+                cycle.state == wanted || cycle.state == .starting && wantsRestart,
+                "a wanted end left \(cycle.state)"
+            )
         } else {
             expect(cycle.state == .crashed, "an unasked end left \(cycle.state)")
         }
+    }
+
+    /// The state is complete, or nothing comes of it: the processors do then what they did before.
+    private mutating func saveEnds(succeeds: Bool) {
+        guard !saves.isEmpty else { return }
+        let (id, ran) = saves.removeFirst()
+        let isCurrent = saves.isEmpty && engine == .up && !isEndUnderway
+        // Whoever writes it looks whether it is still wanted.
+        if succeeds, isCurrent, cycle.state == .saving { return feed(.stateSaved(id)) }
+        if ran, isCurrent, cycle.state == .saving {
+            processorsRun = true
+            events.append(.running)
+        }
+        feed(.saveFailed(id, APIError(.engineFailure, "cannot save web")))
+    }
+
+    private mutating func note(hasSavedState: Bool) {
+        let before = cycle.state
+        for effect in cycle.note(hasSavedState: hasSavedState) { carryOut(effect) }
+        history.append("saved state \(hasSavedState) in \(before) -> \(cycle.state)")
+        checkState()
     }
 
     private mutating func elapse() {
@@ -226,6 +260,12 @@ private struct LifeCycleWorld {
         case .disarmGrace:
             isGraceArmed = false
             isGuestAsked = false
+        case .saveState(let id):
+            expect(engine == .up, "a save of nothing")
+            saves.append((id, processorsRun))
+            if processorsRun { events.append(.stopped(nil)) }
+            processorsRun = false
+        case .cancelSave: expect(!saves.isEmpty, "nothing to be given up")
         case .pauseProcessors: changes.append(false)
         case .resumeProcessors: changes.append(true)
         case .answer(let id, let error): answer(id, error)
@@ -246,7 +286,8 @@ private struct LifeCycleWorld {
         switch command {
         case .start: expect(state == .running, "a start succeeded in \(state)")
         case .restart: expect(state == .running, "a restart succeeded in \(state)")
-        case .stop: expect(state == .off || state == .starting, "a stop succeeded in \(state)")
+        case .stop: expect(state == .off || state == .starting || state == .saved, "a stop succeeded in \(state)")
+        case .save: expect(state == .saved || state == .starting, "a save succeeded in \(state)")
         case .pause: expect(state == .paused || state == .stopping, "a pause succeeded in \(state)")
         case .resume: expect(state == .running || state == .stopping, "a resume succeeded in \(state)")
         }
@@ -254,7 +295,8 @@ private struct LifeCycleWorld {
 
     private mutating func checkState() {
         switch cycle.state {
-        case .off, .crashed:
+        case .saving: expect(engine == .up && (!saves.isEmpty || isEndUnderway), "saving, and nothing is written")
+        case .off, .crashed, .saved:
             expect(engine == .none, "\(cycle.state) while a QEMU exists")
             expect(open.isEmpty, "\(cycle.state) while commands wait: \(open)")
         case .starting: expect(engine == .launching, "starting without a launch")

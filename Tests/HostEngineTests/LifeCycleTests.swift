@@ -19,8 +19,42 @@ import Testing
         case .stopping:
             _ = cycle.handle(.found(.running, reason: nil))
             _ = cycle.handle(.command(100, Self.gracefulStop))
+        case .saving:
+            _ = cycle.handle(.found(.running, reason: nil))
+            _ = cycle.handle(.command(100, .save))
+        case .saved: _ = cycle.note(hasSavedState: true)
         }
         return cycle
+    }
+
+    @Test func saveEndsQEMUOnlyWhenTheStateIsCompleteAndAFailedOneGoesBack() {
+        var cycle = machine(.running)
+        #expect(cycle.handle(.command(1, .save)) == [.publish, .saveState(1)])
+        #expect(cycle.state == .saving && cycle.isActive)
+        #expect(cycle.handle(.stateSaved(1)) == [.kill])
+        #expect(cycle.handle(.ended(reason: "quit")).contains(.answer(1, nil)))
+        #expect(cycle.state == .saved && !cycle.isActive)
+        for command in [Self.turnOff, .pause, .save] {
+            #expect(answers(cycle.handle(.command(2, command)))[2]??.code == .invalidState)
+        }
+        #expect(cycle.handle(.command(3, .start)) == [.publish, .launch])
+        #expect(cycle.handle(.launchFailed(Self.failure)).contains(.answer(3, Self.failure)))
+        #expect(cycle.state == .saved)
+        #expect(cycle.note(hasSavedState: false) == [.publish] && cycle.state == .off)
+
+        for state in [VirtualMachineState.running, .paused] {
+            cycle = machine(state)
+            _ = cycle.handle(.command(1, .save))
+            #expect(cycle.handle(.cancel(1)) == [.cancelSave])
+            #expect(answers(cycle.handle(.saveFailed(1, Self.failure)))[1] == .some(Self.failure))
+            #expect(cycle.state == state)
+        }
+        // Turned off in the middle: what is written counts no more.
+        cycle = machine(.saving)
+        #expect(cycle.handle(.command(1, Self.turnOff)).contains(.kill))
+        #expect(cycle.handle(.stateSaved(100)).isEmpty)
+        #expect(answers(cycle.handle(.saveFailed(100, Self.failure)))[100] == .some(Self.failure))
+        #expect(answers(cycle.handle(.ended(reason: "quit")))[1] == .some(nil) && cycle.state == .off)
     }
 
     private func answers(_ effects: [LifeCycle.Effect]) -> [Int: APIError?] {

@@ -273,7 +273,7 @@ extension Integration {
                     try await roostd.create(name)
                     var change = UpdateVirtualMachineRequest()
                     change.automaticStartAction = action
-                    change.automaticStopAction = .turnOff
+                    change.automaticStopAction = name == "if-running" ? .save : .turnOff
                     _ = try await roostd.client.updateVirtualMachine(name, change)
                 }
                 for name in ["nothing", "if-running"] { try await roostd.start(name) }
@@ -292,8 +292,9 @@ extension Integration {
                 #expect(off.allSatisfy { $0.state == .off && $0.reason == nil })
 
                 // What ran when the host was shut down in order starts with it again.
-                try await roostd.client.stopGuests(waitSeconds: 30).succeeded()
+                try await roostd.client.stopGuests(waitSeconds: 60).succeeded()
                 #expect(roostd.qemus.isEmpty)
+                #expect(try await roostd.state("if-running") == .saved)
                 await roostd.kill9()
                 try await roostd.start(["--boot-id", "third"])
                 for name in ["if-running", "always"] { try await roostd.wait(for: name, .running) }

@@ -39,7 +39,11 @@ private struct Route: Sendable {
         Route("DELETE /v1/vms/web", body: #"{"removeDisks":true}"#) {
             _ = try await $0.removeVirtualMachine("web", RemoveVirtualMachineRequest(removeDisks: true))
         },
-        Route("POST /v1/vms/web/start?wait=0") { _ = try await $0.startVirtualMachine("web", waitSeconds: 0) },
+        Route("POST /v1/vms/web/start?wait=0", body: "{}") {
+            _ = try await $0.startVirtualMachine("web", waitSeconds: 0)
+        },
+        Route("POST /v1/vms/web/save") { _ = try await $0.saveVirtualMachine("web") },
+        Route("DELETE /v1/vms/web/saved-state") { _ = try await $0.discardSavedState(of: "web") },
         Route("POST /v1/vms/web/pause") { _ = try await $0.pauseVirtualMachine("web") },
         Route("POST /v1/vms/web/resume") { _ = try await $0.resumeVirtualMachine("web") },
         Route("POST /v1/vms/web/stop", body: #"{"turnOff":true}"#) {
@@ -60,8 +64,12 @@ private struct Route: Sendable {
         Route("PATCH /v1/vms/web/checkpoints/a", body: #"{"name":"b"}"#) {
             _ = try await $0.updateCheckpoint(of: "web", "a", UpdateCheckpointRequest(name: "b"))
         },
-        Route("POST /v1/vms/web/checkpoints/a/apply", body: #"{"checkpointFirst":true}"#) {
-            _ = try await $0.applyCheckpoint(to: "web", "a", ApplyCheckpointRequest(checkpointFirst: true))
+        Route("POST /v1/vms/web/checkpoints/a/apply", body: #"{"checkpointFirst":true,"turnOff":true}"#) {
+            _ = try await $0.applyCheckpoint(
+                to: "web",
+                "a",
+                ApplyCheckpointRequest(checkpointFirst: true, turnOff: true)
+            )
         },
         Route("POST /v1/vms/web/checkpoints/a/export", body: #"{"directory":"e"}"#) {
             _ = try await $0.exportCheckpoint(of: "web", "a", ExportVirtualMachineRequest(directory: "e"))

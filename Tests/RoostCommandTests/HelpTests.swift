@@ -27,8 +27,8 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
     @Test func treeHoldsTheCommandsThatArePromised() {
         let leaves = CommandPath.all.filter(\.isLeaf).map { $0.words.dropFirst().joined(separator: " ") }
         let vm = [
-            "create", "list", "show", "set", "rename", "remove", "start", "stop", "restart", "pause", "resume",
-            "console", "screenshot", "import", "export", "update-version", "version-history",
+            "create", "list", "show", "set", "rename", "remove", "start", "stop", "restart", "pause", "resume", "save",
+            "discard-saved-state", "console", "screenshot", "import", "export", "update-version", "version-history",
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
         let checkpoint = ["create", "list", "show", "rename", "apply", "remove", "export", "new-vm"]

@@ -167,11 +167,6 @@ extension CheckpointKeeper {
 
     // MARK: - After a cut
 
-    /// Runs something to its end, whatever becomes of the caller's task.
-    func uncancelled(_ body: @escaping @Sendable () async throws -> Void) async throws {
-        try await Task { try await body() }.value
-    }
-
     /// Settles whatever became of the caller's task; what cannot be cleared now is before the next use of the machine.
     func clearUp(_ machine: Machine) async { await Task { _ = try? await settle(machine) }.value }
 
@@ -213,6 +208,11 @@ extension CheckpointKeeper {
         }
         return true
     }
+}
+
+/// Runs something to its end, whatever becomes of the caller's task.
+func uncancelled(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    try await Task { try await body() }.value
 }
 
 extension Duration {

@@ -53,7 +53,8 @@ extension CheckpointKeeper {
 
     // MARK: - Disks
 
-    /// Merges or deletes the files that no state begins with any more, as far as that can be done; the machine is off.
+    /// Merges or deletes the files that no state begins with any more, as far as that can be done; the machine is off, or
+    /// its guest runs and goes on running.
     ///
     /// Cut off anywhere, every state reads the same, and another call does the rest.
     ///
@@ -70,12 +71,13 @@ extension CheckpointKeeper {
         guard !configuration.spareDisks.isEmpty, shelf.isComplete else { return }
         // The next roostd goes on when this is cut off.
         try await note(machine)
-        for path in configuration.spareDisks { try await replayLog(of: path) }
+        if machine.running == nil { for path in configuration.spareDisks { try await replayLog(of: path) } }
         var done = 0
         while true {
             // Asked anew for each step: a file may have been attached elsewhere meanwhile.
             guard let others = await others() else { break }
-            let files = try await layers(of: configuration, machine.id)
+            let chains = try await machine.running?.chains() ?? []
+            let files = try await layers(of: configuration, machine.id, chains)
             let plan = MergePlan(
                 parents: files.parents,
                 tops: files.tops,
@@ -89,18 +91,20 @@ extension CheckpointKeeper {
             switch step {
             case .delete(let path):
                 // The file that a user has named is a user's to delete.
-                if BranchPlan.isOverlay(path) { try await delete(path) }
+                if BranchPlan.isOverlay(path) { try await delete(path, machine) }
                 _ = try await machine.commit { $0.spareDisks.removeAll { $0 == path } }
             case .merge(let upper, let lower):
-                try await merge(upper, into: lower, files, machine) { await onProgress((before + $0) / total) }
-                if BranchPlan.isOverlay(upper) { try await delete(upper) }
+                try await merge(upper, into: lower, files, chains, machine) {
+                    await onProgress((before + $0) / total)
+                }
+                if BranchPlan.isOverlay(upper) { try await delete(upper, machine) }
             }
             done += 1
             await onProgress(Double(done) / total)
             configuration = try await machine.load()
         }
         // What is left is shared by branches; what is gone, or needed after all, needs no name.
-        let tops = try await layers(of: configuration, machine.id).tops
+        let tops = try await layers(of: configuration, machine.id, try await machine.running?.chains() ?? []).tops
         let left = configuration.spareDisks.filter { fileExists($0) && !tops.contains($0) }
         if left != configuration.spareDisks { _ = try await machine.commit { $0.spareDisks = left } }
         try await settle(machine)
@@ -117,7 +121,11 @@ extension CheckpointKeeper {
         var fixed: Set<String> = []
     }
 
-    private func layers(of configuration: VirtualMachineConfiguration, _ machine: GUID) async throws -> Layers {
+    private func layers(
+        of configuration: VirtualMachineConfiguration,
+        _ machine: GUID,
+        _ chains: [RunningMachine.Chain]
+    ) async throws -> Layers {
         var layers = Layers()
         for path in configuration.drives.filter({ $0.kind == .hardDisk }).compactMap(\.path) {
             layers.formats[path] = configuration.roost.diskFormats[path]?.rawValue ?? "qcow2"
@@ -135,6 +143,11 @@ extension CheckpointKeeper {
         var seen: Set<String> = []
         while let path = open.popLast() {
             guard seen.insert(path).inserted, fileExists(path) else { continue }
+            if let chain = chains.first(where: { $0.paths.first == path }), chain.paths.count == 1 {
+                // The guest writes to it; of some formats nobody but QEMU can read more then.
+                layers.sizes[path] = chain.size
+                continue
+            }
             let info = try await images.info(path, format: layers.formats[path] ?? "qcow2")
             layers.sizes[path] = info.virtualSizeBytes
             guard info.format == "qcow2", let base = info.backingFile else { continue }
@@ -175,27 +188,31 @@ extension CheckpointKeeper {
         _ upper: String,
         into lower: String,
         _ files: Layers,
+        _ chains: [RunningMachine.Chain],
         _ machine: Machine,
         onProgress: @escaping @Sendable (Double) async -> Void
     ) async throws {
-        // Named as spare before anything else: from the moment that nobody begins with it any more it is to go.
-        let wasSpare = try await machine.load().spareDisks.contains(upper)
-        if !wasSpare { _ = try await machine.commit { $0.spareDisks.append(upper) } }
-        let (progress, continuation) = AsyncStream.makeStream(of: Double.self, bufferingPolicy: .bufferingNewest(1))
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { for await fraction in progress { await onProgress(fraction) } }
-            defer { continuation.finish() }
-            try await images.merge(upper, into: lower) { continuation.yield($0) }
-        }
         let format = files.formats[lower] ?? "qcow2"
         guard let known = RoostSettings.DiskFormat(rawValue: format) else {
             throw APIError(.unsupported, "the disk \(lower) is of the format \(format), into which nothing is merged")
         }
-        let above = Set(files.parents.filter { $0.value == upper }.keys)
-        // Their headers are about to change, and with them what their checkpoints know of them.
-        try await note(relying: above, machine.id) { $0.changed = 0 }
+        // Named as spare before anything else: from the moment that nobody begins with it any more it is to go.
+        let wasSpare = try await machine.load().spareDisks.contains(upper)
+        if !wasSpare { _ = try await machine.commit { $0.spareDisks.append(upper) } }
+        var above = Set(files.parents.filter { $0.value == upper }.keys)
+        let chain = chains.first { $0.paths.contains(upper) }
+        if let chain, let running = machine.running {
+            // QEMU changes the header of the one above itself.
+            try await note(relying: above, machine.id) { $0.changed = 0 }
+            try await running.merge(upper, into: lower, of: chain, onProgress: onProgress)
+            if let child = chain.above(upper) { above.remove(child) } else { try await goOn(in: lower, known, machine) }
+        } else {
+            try await mergeClosed(upper, into: lower, onProgress)
+            // Their headers are about to change, and with them what their checkpoints know of them.
+            try await note(relying: above, machine.id) { $0.changed = 0 }
+        }
         // Not to be cut off in the middle of a header.
-        try await uncancelled { [images] in
+        try await uncancelled { [images, above] in
             for file in above { try await images.changeBase(file, to: lower, format: format) }
         }
         try await learnChanges(of: machine.id)
@@ -214,6 +231,20 @@ extension CheckpointKeeper {
             try configuration.useDisks([upper: lower], format: known)
             // The lower file is from now on what the upper one was; the upper one is nothing any more.
             if !wasSpare { configuration.spareDisks.removeAll { $0 == lower } }
+        }
+    }
+
+    /// Merges two files that no QEMU has open.
+    private func mergeClosed(
+        _ upper: String,
+        into lower: String,
+        _ onProgress: @escaping @Sendable (Double) async -> Void
+    ) async throws {
+        let (progress, continuation) = AsyncStream.makeStream(of: Double.self, bufferingPolicy: .bufferingNewest(1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await fraction in progress { await onProgress(fraction) } }
+            defer { continuation.finish() }
+            try await images.merge(upper, into: lower) { continuation.yield($0) }
         }
     }
 
@@ -245,7 +276,8 @@ extension CheckpointKeeper {
         }
     }
 
-    private func delete(_ path: String) async throws {
+    private func delete(_ path: String, _ machine: Machine) async throws {
+        try await machine.running?.close(path)
         try await onDisk { try FileAccess.remove(path) }
     }
 

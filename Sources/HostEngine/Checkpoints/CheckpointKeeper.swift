@@ -21,6 +21,9 @@ struct CheckpointKeeper: Sendable {
                 VirtualMachineConfiguration
         /// Its QEMU, when it runs.
         var running: RunningMachine?
+        /// Runs something while the guest's processors stand still; the machine that it gets is the only one to be used
+        /// then.
+        var standstill: (@Sendable (_ body: @escaping @Sendable (Machine) async throws -> Void) async throws -> Void)?
     }
 
     let shelf: CheckpointShelf
@@ -208,6 +211,7 @@ struct CheckpointKeeper: Sendable {
                     + "restart roostd"
             )
         }
+        try await followQEMU(machine)
         var configuration = try await machine.load()
         for checkpoint in armed {
             var counts = configuration.currentCheckpoint == checkpoint.id

@@ -10,12 +10,30 @@ import VMConfiguration
 /// The checkpoints of one machine; every change passes the machine's gate.
 extension VirtualMachine {
     /// The configuration as the keeper of checkpoints reads and changes it, within the gate.
-    private var kept: CheckpointKeeper.Machine {
+    var kept: CheckpointKeeper.Machine {
         CheckpointKeeper.Machine(
             id: id,
             load: { try await self.load() },
             commit: { change in try await self.commit(change) },
             running: machine
+        )
+    }
+
+    /// The same for work beside which others change the configuration; to be called outside of the gate.
+    private var shared: CheckpointKeeper.Machine {
+        var machine = kept
+        machine.commit = { change in try await self.gate.run { try await self.commit(change) } }
+        machine.standstill = { body in try await self.atStandstill(body) }
+        return machine
+    }
+
+    /// Refuses what must not meet a merge of the machine's disks.
+    func requireDisksAtRest(_ what: String) throws {
+        guard isBusyWithDisks else { return }
+        throw APIError(
+            .busy,
+            "cannot \(what) \(name) while its disk files are merged: wait for that job, or cancel it, which leaves files to be "
+                + "merged later ('roost job list', 'roost job cancel')"
         )
     }
 
@@ -58,6 +76,8 @@ extension VirtualMachine {
         if let wanted { try Self.validate(checkpointName: wanted) }
         return try await gate.run {
             try requireUsable("take a checkpoint of")
+            try requireDisksAtRest("take a checkpoint of")
+            try requireNoSavedState("take a checkpoint of")
             let configuration = try await load()
             if let shared = configuration.drives.first(where: { drive in
                 drive.kind == .hardDisk && drive.path.map(others.contains) == true
@@ -157,6 +177,7 @@ extension VirtualMachine {
         try Self.validate(checkpointName: request.name)
         let found = try await gate.run {
             try requireUsable("rename a checkpoint of")
+            try requireDisksAtRest("rename a checkpoint of")
             let stored = try stored(reference)
             let newName = request.name
             let renamed = try await host.keeper.shelf.using { store in
@@ -169,7 +190,9 @@ extension VirtualMachine {
         return try await checkpoint(found.uppercased)
     }
 
-    /// Gives the machine, which is off, the state of a checkpoint; what it wrote since its last one is lost.
+    /// Gives the machine the state of a checkpoint; what it wrote since its last one is lost.
+    ///
+    /// It is off, or is turned off on request, once it is sure that the checkpoint can be applied.
     ///
     /// - Parameter others: tells the files that other machines need; nil when nobody knows, and then none is given up.
     package func applyCheckpoint(
@@ -180,13 +203,28 @@ extension VirtualMachine {
     ) async throws {
         // Looked up first: behind the new checkpoint a name could mean two.
         let target = try stored(reference)
-        try requireOff("apply a checkpoint to")
+        if request.turnOff == true {
+            try requireUsable("apply a checkpoint to")
+            try requireSteady("apply a checkpoint to")
+        } else if cycle.isActive, cycle.damage == nil {
+            throw APIError(
+                .invalidState,
+                "cannot apply a checkpoint to \(name) while it is \(cycle.state.rawValue): stop it first, or say --turn-off"
+            )
+        }
+        try requireDisksAtRest("apply a checkpoint to")
+        try requireNoSavedState("apply a checkpoint to")
+        try await onDisk { try CheckpointKeeper.requireUnchanged(target) }
         if request.checkpointFirst == true {
             let name = "before \(target.record.name)".shortened
             _ = try await createCheckpoint(CreateCheckpointRequest(name: name), besides: await others() ?? [])
         }
+        if request.turnOff == true, cycle.isActive {
+            try await perform(.stop(turnOff: true, timeoutSeconds: 0))
+        }
         try await gate.run {
             try requireOff("apply a checkpoint to")
+            try requireDisksAtRest("apply a checkpoint to")
             isBusyWithDisks = true
             defer { isBusyWithDisks = false }
             let stored = try stored(target.id.uppercased)
@@ -197,8 +235,9 @@ extension VirtualMachine {
             if isAtRest { try await note(isAtRest: true) }
             knownVariables = nil
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
-            try await giveUpSpareDisks(besides: others, reporter)
+            try await giveUpSpareDisks(of: kept, besides: others, reporter)
         }
+        if request.start == true { try await perform(.start) }
     }
 
     /// Notes what is known of the disks.
@@ -208,17 +247,17 @@ extension VirtualMachine {
         if next != record { try await writeDurably(next) }
     }
 
-    /// Removes checkpoints of a machine that is off, and merges the disk files that nobody needs for themselves then.
+    /// Removes checkpoints, and merges the disk files that nobody needs for themselves then; the guest may run.
     package func removeCheckpoint(
         _ reference: String,
         _ request: RemoveCheckpointRequest,
         besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
-        try await gate.run {
-            try requireOff("remove a checkpoint of")
-            isBusyWithDisks = true
-            defer { isBusyWithDisks = false }
+        try await mergingDisks(besides: others, reporter) {
+            try requireUsable("remove a checkpoint of")
+            try requireDisksAtRest("remove a checkpoint of")
+            try requireSteady("remove a checkpoint of")
             let stored = try stored(reference)
             let ids = request.subtree == true ? Set(tree().subtree(stored.id)) : [stored.id]
             try await host.keeper.remove(ids, of: kept)
@@ -228,8 +267,60 @@ extension VirtualMachine {
                     ? "the checkpoint \"\(stored.record.name)\" of \(name) was removed"
                     : "the checkpoint \"\(stored.record.name)\" of \(name) was removed, with \(ids.count - 1) that came from it"
             )
-            try await giveUpSpareDisks(besides: others, reporter)
+            return true
         }
+    }
+
+    /// Refuses what cannot be done while the machine starts or stops.
+    private func requireSteady(_ what: String) throws {
+        guard !cycle.isActive || machine != nil && [.running, .paused].contains(cycle.state) else {
+            throw APIError(
+                .invalidState,
+                "cannot \(what) \(name) while it is \(cycle.state.rawValue): wait until it runs, or is off"
+            )
+        }
+    }
+
+    /// Does something within the gate, and merges disk files behind that when it returns true.
+    ///
+    /// A machine that is off does not start before all is merged. While a guest runs other changes go on beside the merge,
+    /// and when it ends meanwhile, the merge goes on without it.
+    private func mergingDisks(
+        besides others: @escaping @Sendable () async -> Set<String>?,
+        _ reporter: JobCenter.Reporter,
+        _ body: () async throws -> Bool
+    ) async throws {
+        var isBegun = false
+        while true {
+            let beside: CheckpointKeeper.Machine? = try await gate.run {
+                guard try await isBegun ? canGoOnMerging : body() else { return nil }
+                isBusyWithDisks = true
+                if cycle.isActive { return shared }
+                defer { isBusyWithDisks = false }
+                try await giveUpSpareDisks(of: kept, besides: others, reporter)
+                return nil
+            }
+            guard let beside else { return }
+            isBegun = true
+            let work = Task { try await giveUpSpareDisks(of: beside, besides: others, reporter) }
+            mergeWork = work
+            defer { (mergeWork, isBusyWithDisks) = (nil, false) }
+            do {
+                return try await withTaskCancellationHandler {
+                    try await work.value
+                } onCancel: {
+                    work.cancel()
+                }
+            } catch {
+                guard !Task.isCancelled, machine?.process.identity != beside.running?.process.identity else {
+                    throw error
+                }
+            }
+        }
+    }
+
+    private var canGoOnMerging: Bool {
+        !isRemoved && !isBusyWithDisks && (try? requireSteady("merge the disks of")) != nil
     }
 
     /// Runs `body` with what a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables.
@@ -242,6 +333,7 @@ extension VirtualMachine {
     ) async throws -> Result {
         try await gate.run {
             try requireUsable(what)
+            try requireDisksAtRest(what)
             isBusyWithDisks = true
             defer { isBusyWithDisks = false }
             let stored = try stored(reference)
@@ -276,7 +368,7 @@ extension VirtualMachine {
                 // The agent goes on believing in a freeze that the guest's timer has ended, and refuses most commands.
                 if let machine, isAgentOpen { _ = try? await machine.agent.execute(GuestAgentCommands.FSFreezeThaw()) }
                 try await settleCheckpoints()
-                return cycle.isActive ? false : !(try await load().spareDisks.isEmpty)
+                return !(try await load().spareDisks.isEmpty)
             }
         } catch {
             // Tried again before the machine starts.
@@ -285,20 +377,16 @@ extension VirtualMachine {
         }
     }
 
-    /// Merges the files that a removal which was cut off has left, unless the machine has been started.
+    /// Merges the files that a removal which was cut off has left, unless somebody is at the disks.
     func mergeLeftovers(
         besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
-        try await gate.run {
-            guard !cycle.isActive, !isRemoved else { return }
-            isBusyWithDisks = true
-            defer { isBusyWithDisks = false }
-            try await giveUpSpareDisks(besides: others, reporter)
-        }
+        try await mergingDisks(besides: others, reporter) { canGoOnMerging }
     }
 
     private func giveUpSpareDisks(
+        of machine: CheckpointKeeper.Machine,
         besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
@@ -314,7 +402,7 @@ extension VirtualMachine {
             await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
             return
         }
-        try await host.keeper.mergeSpareDisks(of: kept, besides: others) { await reporter.progress($0) }
+        try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
     }
 
     private func publish(_ kind: String, _ message: String) {

@@ -127,6 +127,24 @@ package struct BlockNode: Hashable, Sendable {
     /// The file behind it, for a differencing image.
     package var backingFile: String?
 
+    /// The path of its file; nil for a node that is none.
+    package var path: String? { Self.path(file) }
+    /// The path of the file behind it.
+    package var backingPath: String? { backingFile.flatMap(Self.path) }
+
+    /// The path in what QEMU calls a file; a chain of files has a `./` for each of its members.
+    private static func path(_ file: String) -> String? {
+        var path = file
+        if file.hasPrefix("json:") {
+            guard let options = try? JSONValue(parsing: Array(file.dropFirst(5).utf8)),
+                let name = options["file"]?["filename"]?.stringValue ?? options["filename"]?.stringValue
+            else { return nil }
+            path = name
+        }
+        guard path.hasPrefix("/") else { return nil }
+        return "/" + path.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+    }
+
     init(_ reader: ReplyReader) throws(QMPError) {
         name = try reader.optionalString("node-name")
         driver = try reader.string("drv")

@@ -10,8 +10,7 @@ struct CheckpointCommand: ParsableCommand {
         discussion: help(
             """
             A checkpoint keeps the disks, the settings and the UEFI variables of a virtual machine as they are. Disks \
-            branch off in a moment and cost what is written afterwards. To apply or remove one the machine must be off in \
-            this release.
+            branch off in a moment and cost what is written afterwards. One can be taken and removed while the guest runs.
             """,
             example: "roost checkpoint create web --name \"before the upgrade\"\nroost checkpoint list web"
         ),
@@ -155,12 +154,13 @@ struct CheckpointApply: AsyncParsableCommand {
         discussion: help(
             """
             Disks, settings and UEFI variables become those of the checkpoint; the machine keeps its name. What it has written \
-            since its last checkpoint is lost, unless --checkpoint-first keeps it. The guest is told by a new \
-            VM-Generation ID. On a terminal the command asks first; scripts say --yes.
+            since its last checkpoint is lost, unless --checkpoint-first keeps it. A machine that runs is refused, unless \
+            --turn-off ends its guest, as if the power were cut. The guest is told by a new VM-Generation ID. On a terminal \
+            the command asks first; scripts say --yes.
             """,
             cmdlet: "Restore-VMSnapshot",
             example:
-                "roost checkpoint apply web \"before the upgrade\"\nroost checkpoint apply web good --checkpoint-first --yes"
+                "roost checkpoint apply web \"before the upgrade\"\nroost checkpoint apply web good --checkpoint-first --turn-off --start --yes"
         )
     )
 
@@ -168,6 +168,12 @@ struct CheckpointApply: AsyncParsableCommand {
 
     @Flag(help: "Take a checkpoint of the present state first.")
     var checkpointFirst = false
+
+    @Flag(help: "Turn the machine off for it when it runs.")
+    var turnOff = false
+
+    @Flag(help: "Start the machine afterwards.")
+    var start = false
 
     @Flag(help: "Do not ask.")
     var yes = false
@@ -177,14 +183,21 @@ struct CheckpointApply: AsyncParsableCommand {
 
     func run() async throws {
         let (machine, checkpoint) = (arguments.machine, arguments.checkpoint)
-        let loss = checkpointFirst ? "" : " What it has written since its last checkpoint is lost."
+        let loss =
+            (turnOff ? " It is turned off for that when it runs." : "")
+            + (checkpointFirst ? "" : " What it has written since its last checkpoint is lost.")
         try confirm(
             "Apply the checkpoint \(printable(checkpoint)) to \(printable(machine))?\(loss)",
             yes: yes,
             nothing: "nothing was applied"
         )
-        let request = ApplyCheckpointRequest(checkpointFirst: checkpointFirst ? true : nil)
-        let sentence = { (_: Job) in "\(machine): the checkpoint \(checkpoint) was applied" }
+        let request = ApplyCheckpointRequest(
+            checkpointFirst: checkpointFirst ? true : nil,
+            turnOff: turnOff ? true : nil,
+            start: start ? true : nil
+        )
+        let end = start ? ", and it runs" : ""
+        let sentence = { (_: Job) in "\(machine): the checkpoint \(checkpoint) was applied\(end)" }
         try await global.runJob(waits: !jobs.noWait, interrupt: .leaves, sentence: sentence) {
             try await $0.applyCheckpoint(to: machine, checkpoint, request, waitSeconds: $1)
         }
@@ -197,8 +210,8 @@ struct CheckpointRemove: AsyncParsableCommand {
         abstract: "Remove a checkpoint.",
         discussion: help(
             """
-            The machine and its other checkpoints stay as they are. Disk files that nobody needs for themselves any more \
-            are merged, which costs as much as was written into them. Ctrl-C ends that: the checkpoint is gone, and the \
+            The machine, which may run, and its other checkpoints stay as they are. Disk files that nobody needs for \
+            themselves any more are merged, which costs as much as was written into them. Ctrl-C ends that: the checkpoint is gone, and the \
             rest is done with the next one. On a terminal the command asks first; scripts say --yes.
             """,
             cmdlet: "Remove-VMSnapshot",
@@ -232,16 +245,4 @@ struct CheckpointRemove: AsyncParsableCommand {
             try await $0.removeCheckpoint(of: machine, checkpoint, request, waitSeconds: $1)
         }
     }
-}
-
-/// Asks on the terminal whether something is to be done.
-///
-/// - Throws: `APIError` `.cancelled` for any answer but yes, `.invalidArgument` when nobody can be asked.
-private func confirm(_ question: String, yes: Bool, nothing: String) throws {
-    guard !yes else { return }
-    guard FileDescriptor.standardInput.isTerminal else {
-        throw APIError(.invalidArgument, "\(nothing): without a terminal to ask on, give --yes")
-    }
-    try FileDescriptor.standardError.write("\(question) [y/N] ")
-    guard ["y", "yes"].contains((readLine() ?? "").lowercased()) else { throw APIError(.cancelled, nothing) }
 }

@@ -13,7 +13,8 @@ struct VMCommand: ParsableCommand {
         ),
         subcommands: [
             VMCreate.self, VMList.self, VMShow.self, VMSet.self, VMRename.self, VMRemove.self, VMStart.self,
-            VMStop.self, VMRestart.self, VMPause.self, VMResume.self, VMConsole.self, VMScreenshot.self,
+            VMStop.self, VMRestart.self, VMPause.self, VMResume.self, VMSave.self,
+            VMDiscardSavedState.self, VMConsole.self, VMScreenshot.self,
             VMImport.self, VMExport.self, VMUpdateVersion.self, VMVersionHistory.self,
         ]
     )

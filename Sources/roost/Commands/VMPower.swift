@@ -6,14 +6,25 @@ struct VMStart: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "start",
         abstract: "Start virtual machines.",
-        discussion: help(cmdlet: "Start-VM", example: "roost vm start web\nroost vm start web db cache")
+        discussion: help(
+            """
+            A machine with a saved state goes on where its guest was. One whose saved state is damaged, or needs what this \
+            host lacks, is not started, unless --discard-saved-state gives that up: the guest starts as after a power cut.
+            """,
+            cmdlet: "Start-VM",
+            example: "roost vm start web\nroost vm start web db cache"
+        )
     )
+
+    @Flag(help: "Give a saved state up. What the guest had not written is lost.")
+    var discardSavedState = false
 
     @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
+        let request = StartVirtualMachineRequest(discardSavedState: discardSavedState ? true : nil)
         try await machines.runJobs(done: "started") {
-            try await $0.startVirtualMachine($1, waitSeconds: $2)
+            try await $0.startVirtualMachine($1, request, waitSeconds: $2)
         }
     }
 }
@@ -116,6 +127,61 @@ struct VMResume: AsyncParsableCommand {
     func run() async throws {
         try await machines.runJobs(done: "resumed") {
             try await $0.resumeVirtualMachine($1, waitSeconds: $2)
+        }
+    }
+}
+
+struct VMSave: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "save",
+        abstract: "Write the memory of guests to the disk, and end their machines.",
+        discussion: help(
+            """
+            "roost vm start" lets the guest go on where it was. Ctrl-C gives the saving up, and the guest goes on at once. \
+            While a machine has a saved state, its virtual hardware and its disks cannot be changed.
+            """,
+            cmdlet: "Save-VM",
+            example: "roost vm save web"
+        )
+    )
+
+    @OptionGroup var machines: SeveralMachines
+
+    func run() async throws {
+        try await machines.runJobs(done: "saved", interrupt: .cancels) {
+            try await $0.saveVirtualMachine($1, waitSeconds: $2)
+        }
+    }
+}
+
+struct VMDiscardSavedState: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "discard-saved-state",
+        abstract: "Give the saved states of virtual machines up.",
+        discussion: help(
+            """
+            The next start is as after a power cut: what the guest had not written is lost. On a terminal the command asks \
+            first; scripts say --yes.
+            """,
+            cmdlet: "Remove-VMSavedState",
+            example: "roost vm discard-saved-state web --yes"
+        )
+    )
+
+    @Flag(help: "Do not ask.")
+    var yes = false
+
+    @OptionGroup var machines: SeveralMachines
+
+    func run() async throws {
+        let names = machines.names.map(printable).joined(separator: ", ")
+        try confirm(
+            "Give up what the guests of \(names) had in memory?",
+            yes: yes,
+            nothing: "nothing was given up"
+        )
+        try await machines.runJobs(done: "without a saved state") {
+            try await $0.discardSavedState(of: $1, waitSeconds: $2)
         }
     }
 }

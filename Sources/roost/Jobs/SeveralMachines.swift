@@ -19,10 +19,11 @@ struct SeveralMachines: ParsableArguments {
     /// Runs a job on each of the machines, prints what came of it, and ends with the first failure's exit code.
     func runJobs(
         done: String,
+        interrupt: JobRunner.Interrupt = .leaves,
         _ start: @escaping @Sendable (RoostClient, String, Int?) async throws -> Job
     ) async throws {
         let waits = !jobs.noWait
-        let runner = JobRunner(global.client, waits: waits, progress: global.progress)
+        let runner = JobRunner(global.client, waits: waits, interrupt: interrupt, progress: global.progress)
         let outcomes = Outcomes(try await runner.run(unique, start), global.output)
         try global.show(outcomes.jobs) { _, _ in outcomes.text(done, waited: waits) }
         for failure in outcomes.failures { try FileDescriptor.standardError.write(failure) }

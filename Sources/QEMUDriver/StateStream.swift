@@ -1,0 +1,189 @@
+import NIOPosix
+import QMP
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A machine's state, memory and devices, as QEMU sends and takes it over a socket in the machine's folder.
+extension RunningMachine {
+    /// Lets QEMU send its state, whose processors must stand still, and gives the bytes to `take` as they come.
+    ///
+    /// The guest can go on when this throws. When it returns QEMU has let go of the disks, and can only be ended.
+    ///
+    /// - Parameters:
+    ///   - user: QEMU's user, who connects.
+    ///   - onProgress: called with fractions from 0 to 1.
+    ///   - take: called on a thread of its own, which may block; what it throws ends the sending.
+    /// - Throws: what `take` throws; `EngineError` with QEMU's reason.
+    package func sendState(
+        as user: QEMUUser,
+        onProgress: @Sendable (Double) async -> Void,
+        take: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
+    ) async throws {
+        let path = folder.stateSocket
+        let listener = try listenOnUnixSocket(path, backlog: 1)
+        defer { unlink(path) }
+        try user.takeOwnership(of: path)
+        // Memory goes through a socket of this host: nothing else needs the room.
+        try await monitor.execute(QMPCommands.MigrateSetParameters(["max-bandwidth": .int(1 << 40)]))
+        let isOver = Flag()
+        let taken = Task {
+            try await onThreadOfItsOwn {
+                guard let connection = try connection(of: listener, unless: isOver) else { return }
+                try readAll(of: connection, take)
+            }
+        }
+        do {
+            try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))
+            try await followMigration(onProgress)
+        } catch {
+            isOver.set()
+            await Task { await endMigration() }.value
+            try await Self.reason(taken)
+            throw error
+        }
+        isOver.set()
+        try await taken.value
+    }
+
+    /// Gives QEMU, which was started to wait for it, the state that another one has sent.
+    ///
+    /// - Parameter give: called on a thread of its own for the next bytes; nil at the end.
+    /// - Throws: what `give` throws; `EngineError` with QEMU's reason. QEMU can only be ended then.
+    package func takeState(
+        onProgress: @Sendable (Double) async -> Void,
+        give: @escaping @Sendable () throws -> [UInt8]?
+    ) async throws {
+        let path = folder.stateSocket
+        try await monitor.execute(QMPCommands.MigrateIncoming(uri: "unix:\(MachineFolder.stateSocketName)"))
+        defer { unlink(path) }
+        let given = Task {
+            try await onThreadOfItsOwn {
+                let connection = try connected(to: path)
+                while let bytes = try give() { try writeAll(bytes, to: connection) }
+            }
+        }
+        do {
+            try await followMigration(onProgress)
+        } catch {
+            let reason = folder.lastWords()
+            process.signal(SIGKILL)
+            try await Self.reason(given)
+            throw (error as? EngineError)
+                ?? EngineError(.failed, "QEMU cannot take the state", cause: reason ?? "\(error)")
+        }
+        try await given.value
+    }
+
+    /// Throws what the other end has met, when that is why QEMU could not go on and not what followed from it.
+    private static func reason(_ other: Task<Void, any Error>) async throws {
+        if case .failure(let error) = await other.result, !(error is EngineError) { throw error }
+    }
+
+    /// Ends a migration, when there is one.
+    private func endMigration() async {
+        // A refusal means that it has ended by itself.
+        _ = try? await monitor.execute(QMPCommands.MigrateCancel())
+        while let state = try? await monitor.execute(QMPCommands.QueryMigrate()).state, !state.isFinal {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Waits until a migration has ended.
+    private func followMigration(_ onProgress: @Sendable (Double) async -> Void) async throws {
+        while true {
+            let status = try await monitor.execute(QMPCommands.QueryMigrate())
+            if let memory = status.memory, memory.totalInBytes > 0 {
+                let left = Double(memory.remainingInBytes) / Double(memory.totalInBytes)
+                await onProgress(max(0, 1 - left))
+            }
+            switch status.state {
+            case .completed?: return
+            case .failed?, .cancelled?:
+                throw EngineError(
+                    status.state == .cancelled ? .cancelled : .failed,
+                    "QEMU could not pass on the machine's state",
+                    cause: status.errorDescription
+                )
+            default: try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}
+
+extension MachineFolder {
+    /// Where a machine's state goes through, as QEMU, which starts in the folder, reaches it.
+    static let stateSocketName = "state.sock"
+    var stateSocket: String { "\(path)/\(Self.stateSocketName)" }
+}
+
+/// Something that happens once, and that another thread looks at.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+    var isSet: Bool { value.load(ordering: .acquiring) }
+    func set() { value.store(true, ordering: .releasing) }
+}
+
+/// Runs something on a thread that does nothing else, for as long as it takes.
+private func onThreadOfItsOwn(_ body: @escaping @Sendable () throws -> Void) async throws {
+    let pool = NIOThreadPool(numberOfThreads: 1)
+    pool.start()
+    let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
+        pool.submit { _ in continuation.resume(returning: Result(catching: body)) }
+    }
+    try await pool.shutdownGracefully()
+    try result.get()
+}
+
+/// Waits for somebody to connect; nil when nobody has until the flag was set.
+private func connection(of listener: OwnedDescriptor, unless isOver: Flag) throws(EngineError) -> OwnedDescriptor? {
+    var entry = pollfd(fd: listener.number, events: Int16(POLLIN), revents: 0)
+    while poll(&entry, 1, 100) <= 0 { if isOver.isSet { return nil } }
+    let number = accept(listener.number, nil, nil)
+    guard number >= 0, fcntl(number, F_SETFD, FD_CLOEXEC) == 0 else {
+        throw EngineError(.failed, "cannot accept QEMU", cause: systemErrorText(errno))
+    }
+    return OwnedDescriptor(number)
+}
+
+private func connected(to path: String) throws(EngineError) -> OwnedDescriptor {
+    let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard number >= 0 else { throw EngineError(.failed, "cannot make a socket", cause: systemErrorText(errno)) }
+    let owned = OwnedDescriptor(number)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+    }
+    guard result == 0 else { throw EngineError(.failed, "cannot reach QEMU at \(path)", cause: systemErrorText(errno)) }
+    return owned
+}
+
+private func readAll(of connection: OwnedDescriptor, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer { buffer.deallocate() }
+    while true {
+        let count = read(connection.number, buffer.baseAddress, buffer.count)
+        if count < 0, errno == EINTR { continue }
+        guard count >= 0 else { throw EngineError(.failed, "cannot read from QEMU", cause: systemErrorText(errno)) }
+        if count == 0 { return }
+        try take(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
+    }
+}
+
+private func writeAll(_ bytes: [UInt8], to connection: OwnedDescriptor) throws(EngineError) {
+    var done = 0
+    while done < bytes.count {
+        let count = bytes.withUnsafeBytes { buffer in
+            send(connection.number, buffer.baseAddress.map { $0 + done }, buffer.count - done, Int32(MSG_NOSIGNAL))
+        }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { throw EngineError(.failed, "QEMU takes no more", cause: systemErrorText(errno)) }
+        done += count
+    }
+}
