@@ -20,9 +20,12 @@ struct ConfigurationCopy: Sendable {
     let headers: [CopySlotHeader]
     /// The offsets of bytes that should be zero and are not: no state depends on them.
     let dirtyTails: [Int]
+    /// What the device cannot read, and reads as zero here.
+    let unreadable: [Range<Int>]
 
     /// Reads a copy; every slot is checked, unless `onlyNewest`: then the other is taken as its header says.
-    init(_ bytes: [UInt8], onlyNewest: Bool = false) {
+    init(_ bytes: [UInt8], unreadable: [Range<Int>] = [], onlyNewest: Bool = false) {
+        self.unreadable = unreadable
         let half = bytes.count / 2
         let headers = [CopySlotHeader(bytes[..<half]), CopySlotHeader(bytes[half...])]
         let older = onlyNewest ? Self.older(headers) : nil

@@ -34,7 +34,7 @@ extension ConfigurationStore {
     /// Compares a file that nobody uses with its second copy, and puts right what is damaged.
     ///
     /// A file that differs although nobody has changed it is damaged. One that another program has changed counts as it
-    /// is. So does a file whose copy was last told that QEMU uses it, or that has none, as far as it is sound. A file that
+    /// is, as far as it is sound. So does a file whose copy was last told that QEMU uses it, or that has none, as far as it is sound. A file that
     /// is made anew belongs to roostd's user.
     ///
     /// - Throws: `StoreError` `.corrupt` when both are damaged.
@@ -43,7 +43,7 @@ extension ConfigurationStore {
         if let copy = copy(of: path) {
             // In use: the guest has ended while no roostd ran.
             guard copy.state == .atRest else { return try keep(path, isSound: isSound) }
-            return try compare(path, copy)
+            return try compare(path, copy, isSound)
         }
         guard files.exists(path) else { return try restore(path, nil, ["the file is missing"]) }
         // Whatever it said, it can say again.
@@ -71,7 +71,7 @@ extension ConfigurationStore {
         try asStore { () throws(FileError) in
             // What the copy says must be true of what is on the disk.
             var file = try DurableFile(path, for: .reading(followingLinks: true), in: files)
-            try file.sync()
+            try file.sync(withTime: true)
             let copy = KeptCopy(of: bytes, changed: files.timeOfChange(of: path))
             try files.replace(directory.copy(of: path), with: copy.encoded())
         }
@@ -101,7 +101,7 @@ extension ConfigurationStore {
         }
     }
 
-    private func compare(_ path: String, _ copy: KeptCopy) throws(StoreError) {
+    private func compare(_ path: String, _ copy: KeptCopy, _ isSound: SoundnessCheck) throws(StoreError) {
         let found: (bytes: [UInt8], unreadable: [Range<Int>])
         do throws(FileError) {
             found = try files.readableContents(of: path, limit: KeptCopy.largest)
@@ -120,6 +120,8 @@ extension ConfigurationStore {
             return
         }
         if isChanged {
+            // Nobody means that: the device, or a program that went wrong.
+            if problems.isEmpty, !isSound(found.bytes) { problems.append("its contents make no sense") }
             guard problems.isEmpty else {
                 problems.append("what another program has changed since the file was last kept is lost")
                 return try restore(path, copy, problems)

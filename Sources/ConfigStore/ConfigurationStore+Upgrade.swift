@@ -47,15 +47,13 @@ extension ConfigurationStore {
             // A machine that was restored from a backup is upgraded a second time.
             try number(sealed, earlier, isDamaged: isDamaged, id, version)
         }
-        if earlier != bytes {
-            try asStore { () throws(FileError) in try files.replace(sealed, with: bytes, mode: 0o400) }
-        }
-        if bytes.count <= KeptCopy.largest { return try keep(sealed) }
-        // That of an earlier, smaller file says nothing of this one.
+        let copy = directory.copy(of: sealed)
         try asStore { () throws(FileError) in
-            let copy = directory.copy(of: sealed)
-            if files.exists(copy) { try files.removeDurably(copy) }
+            // That of an earlier, smaller file says nothing of this one, and goes before anybody could take it for its.
+            if bytes.count > KeptCopy.largest, files.exists(copy) { try files.removeDurably(copy) }
+            if earlier != bytes { try files.replace(sealed, with: bytes, mode: 0o400) }
         }
+        if bytes.count <= KeptCopy.largest { try keep(sealed) }
     }
 
     /// Gives a sealed file its lasting name, with a number, and a second copy under that.
@@ -67,7 +65,9 @@ extension ConfigurationStore {
         _ version: ConfigurationVersion
     ) throws(StoreError) {
         let copy = directory.copy(of: sealed)
-        let last = try self.sealed(id).last { $0.version == version && $0.number != nil }
+        let last = try findSealed(needingCopies: true) { $0.hasPrefix("\(id.uppercased).") }[id]?.last {
+            $0.version == version && $0.number != nil
+        }
         // An upgrade that was cut off may have done some of this already.
         let isBegun = last.map { last in
             files.exists(last.path)
@@ -89,8 +89,10 @@ extension ConfigurationStore {
     }
 
     private func holdTheSame(_ path: String, _ other: String) -> Bool {
-        let contents = [path, other].map { try? files.contents(of: $0, limit: FileAccess.sizeLimit) }
-        return contents[0] != nil && contents[0] == contents[1]
+        guard let one = try? files.readableContents(of: path, limit: FileAccess.sizeLimit),
+            let two = try? files.readableContents(of: other, limit: FileAccess.sizeLimit)
+        else { return false }
+        return one.unreadable == two.unreadable && one.bytes == two.bytes
     }
 
     /// Mends a sealed file, or its second copy, from the other; returns whether both are damaged.

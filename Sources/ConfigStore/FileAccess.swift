@@ -60,6 +60,14 @@ package enum FileAccess {
         try asStore { () throws(FileError) in try system.names(in: path) }
     }
 
+    /// Gives a file a second name, durably, which must be new.
+    package static func link(_ path: String, to target: String) throws(StoreError) {
+        try asStore { () throws(FileError) in
+            try system.link(path, to: target)
+            try system.syncFolder(parentFolder(of: target))
+        }
+    }
+
     /// Gives a file another name in its folder, durably, in the place of one of that name.
     package static func rename(_ path: String, to target: String) throws(StoreError) {
         try asStore { () throws(FileError) in

@@ -59,7 +59,7 @@ package struct FileExamination: Sendable {
         let bytes = try asStore { () throws(FileError) in
             try files.readableContents(of: copy, limit: 2 * CopySlotHeader.largestSlot)
         }
-        compare(content, read.bytes, ConfigurationCopy(bytes.bytes))
+        compare(content, read.bytes, ConfigurationCopy(bytes.bytes, unreadable: bytes.unreadable))
     }
 
     /// Whether bytes are XML: by their beginning, or by the file's name when that says neither.

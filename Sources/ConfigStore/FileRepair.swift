@@ -44,7 +44,7 @@ package struct FileRepair: Sendable {
             let read = try asStore { () throws(FileError) in
                 try files.readableContents(of: copy, limit: 2 * CopySlotHeader.largestSlot)
             }
-            let found = ConfigurationCopy(read.bytes)
+            let found = ConfigurationCopy(read.bytes, unreadable: read.unreadable)
             copyProblems = found.problems
             noteGeneration(found.claimedGeneration)
             newest = found.newest?.content

@@ -165,7 +165,7 @@ struct MirroredFile: Sendable {
             if error.code == .unreadable,
                 let read = try? files.readableContents(of: copyPath, limit: 2 * CopySlotHeader.largestSlot)
             {
-                return (.present(ConfigurationCopy(read.bytes)), nil)
+                return (.present(ConfigurationCopy(read.bytes, unreadable: read.unreadable)), nil)
             }
             return (.unreadable(reason: error.description), nil)
         }

@@ -167,6 +167,9 @@ extension ConfigurationCopy {
     var problems: [String] {
         damagedSlots.map { "slot \($0) at 0x\(String($0 * slotSize, radix: 16, uppercase: true)) is damaged" }
             + dirtyTails.map { "0x\(String($0, radix: 16, uppercase: true)) is not zero" }
+            + unreadable.map { range in
+                "the device cannot read \(range.count) bytes at 0x\(String(range.lowerBound, radix: 16, uppercase: true))"
+            }
     }
 
     /// The highest generation that a damaged slot's header names.

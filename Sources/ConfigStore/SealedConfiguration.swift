@@ -21,17 +21,29 @@ extension ConfigurationStore {
     ///
     /// One that is missing and has a second copy is named too: ``scrubSealed(_:)`` brings it back.
     package func sealed(_ id: GUID) throws(StoreError) -> [SealedConfiguration] {
-        try findSealed { $0.hasPrefix("\(id.uppercased).") }[id] ?? []
+        try findSealed(needingCopies: false) { $0.hasPrefix("\(id.uppercased).") }[id] ?? []
     }
 
     /// The sealed files of all machines, as ``sealed(_:)`` has them.
-    package func allSealed() throws(StoreError) -> [GUID: [SealedConfiguration]] { try findSealed { _ in true } }
+    package func allSealed() throws(StoreError) -> [GUID: [SealedConfiguration]] {
+        try findSealed(needingCopies: false) { _ in true }
+    }
 
-    private func findSealed(
+    /// The sealed files of the machines whose files' names are wanted.
+    ///
+    /// - Parameter needingCopies: whether a folder of copies that cannot be read is an error; a list without those that only
+    ///   have a copy is better than none.
+    func findSealed(
+        needingCopies: Bool,
         where isWanted: (String) -> Bool
     ) throws(StoreError) -> [GUID: [SealedConfiguration]] {
         let names = try asStore { () throws(FileError) in
-            let copies = files.isFolder(directory.copies) ? try files.names(in: directory.copies) : []
+            var copies: [String] = []
+            do throws(FileError) {
+                if files.isFolder(directory.copies) { copies = try files.names(in: directory.copies) }
+            } catch {
+                if needingCopies { throw error }
+            }
             return try files.names(in: directory.virtualMachines)
                 + copies.filter { $0.hasSuffix(".copy") }.map { String($0.dropLast(5)) }
         }

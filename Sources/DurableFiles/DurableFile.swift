@@ -79,11 +79,12 @@ package struct DurableFile: ~Copyable {
 
     /// Waits until everything written is on stable storage.
     ///
+    /// - Parameter withTime: whether the time of the last change is to be there too.
     /// - Throws: `FileError` `.notDurable` when that is not so, now and at each further call.
-    package mutating func sync() throws(FileError) {
+    package mutating func sync(withTime: Bool = false) throws(FileError) {
         guard isTrusted else { throw distrust() }
         do {
-            try system.sync(number)
+            if withTime { try system.syncWithTime(number) } else { try system.sync(number) }
         } catch {
             isTrusted = false
             throw FileError(.notDurable, "cannot sync \(path)", cause: error.cause)

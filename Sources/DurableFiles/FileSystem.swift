@@ -40,6 +40,8 @@ package protocol FileSystem: Sendable {
     func startWriting(_ file: FileNumber)
     /// Waits until the file's bytes and its size are on stable storage.
     func sync(_ file: FileNumber) throws(FileError)
+    /// The same for the time of its change too, which ``sync(_:)`` may leave behind.
+    func syncWithTime(_ file: FileNumber) throws(FileError)
     /// Renames a file inside one file system; without `replacing`, a file of the new name is an error.
     func rename(_ path: String, to target: String, replacing: Bool) throws(FileError)
     /// Gives a file a second name, which must be new.

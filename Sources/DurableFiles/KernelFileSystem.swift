@@ -66,6 +66,10 @@ package struct KernelFileSystem: FileSystem {
 
     package func startWriting(_ file: FileNumber) { roost_start_writing(file.rawValue) }
 
+    package func syncWithTime(_ file: FileNumber) throws(FileError) {
+        guard repeating({ fsync(file.rawValue) }) == 0 else { throw FileError("cannot sync", number: errno) }
+    }
+
     package func sync(_ file: FileNumber) throws(FileError) {
         guard repeating({ fdatasync(file.rawValue) }) == 0 else { throw FileError("cannot sync", number: errno) }
     }

@@ -310,7 +310,15 @@ extension Host {
         for machine in machines.values {
             // The disks of a broken machine are unknown.
             guard let configuration = try? await machine.load() else { continue }
-            paths.formUnion(configuration.drives.compactMap(\.path))
+            let own = configuration.drives.compactMap(\.path)
+            if await machine.isSaved, own.contains(path) {
+                throw APIError(
+                    .busy,
+                    "cannot \(verb) \(path): the virtual machine \(await machine.name) has a saved state, which fits the disk as it "
+                        + "is; start it first, or give that up with 'roost vm discard-saved-state'"
+                )
+            }
+            paths.formUnion(own)
             guard !configuration.spareDisks.contains(path) else { throw standsBelow(path, verb) }
         }
         let found = paths

@@ -185,6 +185,9 @@ package struct LifeCycle: Sendable {
             guard state == .running || state == .paused else {
                 return refuse(id, "is \(state.rawValue): only a guest that runs or is paused can be saved")
             }
+            guard !waiting.contains(where: { $0.command == .pause || $0.command == .resume }) else {
+                return refuse(id, "is being paused or resumed: try again")
+            }
             waiting.append((id, command))
             halt = state == .paused ? Halt(reason: reason) : nil
             enter(.saving, reason: nil)
@@ -358,7 +361,8 @@ package struct LifeCycle: Sendable {
         switch state {
         case .running, .paused: enter(.paused, reason: why)
         case .stopping: halt = Halt(reason: why)
-        // Roost has stopped them; what they did before is known.
+        // Roost has stopped them, and lets them do again what they did before, unless there is a reason not to.
+        case .saving: if let why { halt = Halt(reason: why) }
         default: return
         }
         answerWaiting(nil) { $0 == .pause }

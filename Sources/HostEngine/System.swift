@@ -45,3 +45,10 @@ struct FileIdentity: Hashable, Sendable {
         (device, number) = (UInt64(status.st_dev), UInt64(status.st_ino))
     }
 }
+
+/// The space that anybody may use on the file system of a folder, in bytes; all there could be when nobody can tell.
+func freeSpace(at folder: String) -> UInt64 {
+    var status = statvfs()
+    guard statvfs(folder, &status) == 0 else { return .max }
+    return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+}

@@ -64,7 +64,14 @@ extension VirtualMachine {
                 // What the first start decides for good stands before the guest can rely on it.
                 try await noteStarted()
                 if let saved { try await goOn(from: saved, machine) }
-                if saved?.info.wasRunning ?? true { try await machine.monitor.execute(QMPCommands.Continue()) }
+                if saved?.info.wasRunning ?? true {
+                    do {
+                        try await machine.monitor.execute(QMPCommands.Continue())
+                    } catch let error as QMPError where error.code == .refused && saved != nil {
+                        try await keepSavedState()
+                        throw APIError(.busy, "cannot start \(name): QEMU cannot use its disks", cause: error.message)
+                    }
+                }
                 if saved != nil { await finishGoingOn() }
                 return machine
             } catch {

@@ -27,6 +27,7 @@ extension VirtualMachine {
         let (store, id) = (host.store, id)
         do {
             guard let stored = try await fileGate.run({ try await onDisk { try store.runRecord(of: id) } }) else {
+                _ = await recoverSavedState()
                 updateRoster()
                 return .settled
             }
@@ -39,9 +40,8 @@ extension VirtualMachine {
             record.bootID = host.bootID
         }
         defer { updateRoster() }
-        if await recoverSavedState() {
-            return record.isStoppedForHost && record.bootID != host.bootID ? .ran : .settled
-        }
+        let recovery = recoveryOfSaved
+        if await recoverSavedState() { return recovery }
         switch record.phase {
         case .off:
             let isSameRun = record.bootID == host.bootID
@@ -60,6 +60,15 @@ extension VirtualMachine {
             // A start by itself that was cut off before QEMU existed is still to be done.
             return record.phase == .off && record.isStartPending ? .startPending : .settled
         }
+    }
+
+    /// What the record says of a machine that turns out to have a saved state.
+    private var recoveryOfSaved: Recovery {
+        let isSameRun = record.bootID == host.bootID
+        if record.isStartPending { return isSameRun ? .startPending : .ran }
+        if isSameRun { return .settled }
+        let ended = record.phase == .off || record.phase == .crashed || record.phase == .stopping
+        return !ended || record.isStoppedForHost ? .ran : .settled
     }
 
     /// Whether the machine is to start by itself, as its automatic start action says.

@@ -174,13 +174,16 @@ extension VirtualMachine {
         isStoppingForHost = true
         defer { isStoppingForHost = false }
         let action = (try? await load().automaticStopAction) ?? .shutDown
+        // Somebody saves it already.
+        if cycle.state == .saving { await waitForEnd(seconds: timeoutSeconds) }
         if action == .save, [.running, .paused].contains(cycle.state) {
             do {
-                return try await perform(.save)
+                return try await saveForHost(seconds: timeoutSeconds)
             } catch {
                 host.log.warning("cannot save a guest", metadata: ["machine": "\(name)", "error": "\(error)"])
             }
         }
+        guard cycle.isActive else { return }
         let asks = action != .turnOff
         do {
             if asks && cycle.state == .stopping {
@@ -193,6 +196,19 @@ extension VirtualMachine {
         } catch {
             host.log.warning("turning off a guest that did not shut down", metadata: ["machine": "\(name)"])
             _ = try? await perform(.stop(turnOff: true, timeoutSeconds: 0))
+        }
+    }
+
+    /// Saves the guest; gives it up when the time has passed.
+    private func saveForHost(seconds: Int) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.perform(.save) }
+            group.addTask {
+                try await Task.sleep(for: .seconds(seconds))
+                throw APIError(.timeout, "its memory was not written within \(seconds) s")
+            }
+            defer { group.cancelAll() }
+            try await group.next()
         }
     }
 

@@ -12,6 +12,9 @@ import VMConfiguration
 /// The file is complete or has another name. When it is complete the machine is saved, whatever became of its QEMU and of
 /// roostd; from the moment in which the guest goes on it counts no more, since its disks do not fit it any longer.
 extension VirtualMachine {
+    /// Whether it has a saved state and no QEMU.
+    package var isSaved: Bool { cycle.state == .saved }
+
     /// Writes the memory of the guest to the disk and ends QEMU; a start goes on from there.
     package func save(_ reporter: JobCenter.Reporter) async throws {
         saveProgress = { await reporter.progress($0) }
@@ -35,29 +38,57 @@ extension VirtualMachine {
             try requireDisksAtRest("save")
             guard let machine, cycle.state == .saving else { throw CancellationError() }
             let path = host.directory.savedState(id)
-            var info = SavedStateInfo(machine: id, created: secondsSinceEpoch())
-            let configuration = try await load()
-            info.qemuVersion = record.qemuVersion
-            info.machineType = record.machineType
-            info.accelerator = record.accelerator
-            info.processorModel = record.processorModel
-            info.memoryMiB = UInt64(clamping: configuration.memory.startup)
-            info.processors = configuration.processors.count
-            try await standStill(machine)
-            info.wasRunning = record.standstill == .running
+            var info = stateInfo(try await load())
+            var isSent = false
             do {
+                try await standStill(machine)
+                info.wasRunning = record.standstill == .running
                 let sink = try await onDisk { try SavedStateSink(path) }
-                try await machine.sendState(as: host.user, onProgress: { await progress?($0) }) {
-                    try sink.append($0)
-                }
-                try Task.checkCancellation()
-                guard cycle.state == .saving else { throw CancellationError() }
+                try await machine.sendState(as: host.user, onProgress: { await progress?($0) }) { try sink.append($0) }
+                isSent = true
                 try await onDisk { [info] in try sink.finish(info) }
+                // Turned off, or ended, while the disk was writing: nobody waits for this state any more.
+                guard cycle.state == .saving else { throw CancellationError() }
             } catch {
-                if self.machine != nil { _ = try? await leaveStandstill(machine) }
+                try await giveUpSave(machine, isSent: isSent)
                 throw error
             }
         }
+    }
+
+    /// Lets the guest go on after a save that failed, once there is surely no file that could be taken for its state.
+    private func giveUpSave(_ machine: RunningMachine, isSent: Bool) async throws {
+        do {
+            try await deleteSavedState()
+        } catch {
+            handle(
+                .processorsStopped(
+                    reason: "its saved state is of no use and cannot be deleted: mend the disk, then resume "
+                        + "(\(APIError(translating: error)))"
+                )
+            )
+            throw error
+        }
+        guard self.machine?.process.identity == machine.process.identity, !cycle.isEndExpected else { return }
+        if isSent, record.standstill == .paused {
+            // QEMU has let go of the disks, and takes them again only when the guest runs.
+            _ = try? await machine.monitor.execute(QMPCommands.Continue())
+            _ = try? await machine.monitor.execute(QMPCommands.Stop(), deadline: Self.stopDeadline)
+        }
+        // What goes wrong here is shown as the reason why the guest is paused.
+        _ = try? await leaveStandstill(machine)
+    }
+
+    /// What the memory of the guest that runs is of.
+    func stateInfo(_ configuration: VirtualMachineConfiguration) -> SavedStateInfo {
+        var info = SavedStateInfo(machine: id, created: secondsSinceEpoch())
+        info.qemuVersion = record.qemuVersion
+        info.machineType = record.machineType
+        info.accelerator = record.accelerator
+        info.processorModel = record.processorModel
+        info.memoryMiB = UInt64(clamping: configuration.memory.startup)
+        info.processors = configuration.processors.count
+        return info
     }
 
     /// Gives a saved state up: the next start is as after a power cut.
@@ -116,8 +147,14 @@ extension VirtualMachine {
     func setClockIfBehind() {
         guard isClockBehind, let machine, services[.timeSynchronization] ?? true else { return }
         Task {
-            // One that does not answer, or may not, keeps the time that it has: its own services put it right.
-            guard (try? await machine.agent.execute(GuestAgentCommands.SetTime(), deadline: .seconds(5))) != nil else {
+            let now = GuestAgentCommands.SetTime(nanoseconds: secondsSinceEpoch() * 1_000_000_000)
+            do {
+                try await machine.agent.execute(now, deadline: .seconds(5))
+            } catch let error as QMPError where error.code == .refused {
+                // It may not; or it has set the time and has no program to write the hardware's clock.
+                host.log.debug("the guest's clock", metadata: ["machine": "\(name)", "error": "\(error)"])
+            } catch {
+                // Tried again when the agent opens its end.
                 return
             }
             isClockBehind = false
@@ -131,6 +168,12 @@ extension VirtualMachine {
     ) async throws -> SavedStateSource? {
         let path = host.directory.savedState(id)
         guard fileExists(path) else { return nil }
+        guard cycle.hasSavedState else {
+            // Of a save that nobody waited for: the disks may be others by now.
+            host.log.warning("a saved state that belongs to nothing is deleted", metadata: ["machine": "\(name)"])
+            try await deleteSavedState()
+            return nil
+        }
         let source: SavedStateSource
         do {
             source = try await onDisk { try SavedStateSource(path) }
@@ -190,6 +233,12 @@ extension VirtualMachine {
 }
 
 extension VirtualMachine {
+    /// Gives the file its name again: QEMU has refused to let the guest run, so that it has not changed anything.
+    func keepSavedState() async throws {
+        let (from, to) = (host.directory.resumedState(id), host.directory.savedState(id))
+        try await onDisk { try FileAccess.rename(from, to: to) }
+    }
+
     /// Deletes the file from which the guest has gone on.
     func finishGoingOn() async {
         let path = host.directory.resumedState(id)
@@ -227,11 +276,28 @@ extension VirtualMachine {
 final class SavedStateSink: Sendable {
     // SAFETY: used while `turn` is held and nowhere else.
     nonisolated(unsafe) private let writer: SavedStateWriter
-    private let turn = Mutex(())
+    private let turn = Mutex(0)
+    private let path: String
+    /// What is left to everybody else on the file system, in bytes.
+    private static let reserve: UInt64 = 128 << 20
 
-    init(_ path: String) throws { writer = try SavedStateWriter(path) }
+    init(_ path: String) throws {
+        self.path = path
+        writer = try SavedStateWriter(path)
+    }
 
-    func append(_ bytes: UnsafeRawBufferPointer) throws { try turn.withLock { _ in try writer.append(bytes) } }
+    func append(_ bytes: UnsafeRawBufferPointer) throws {
+        try turn.withLock { count in
+            // The disks of other guests are on the same file system, as a rule.
+            if count / (32 << 20) != (count + bytes.count) / (32 << 20),
+                freeSpace(at: FileAccess.folder(of: path)) < Self.reserve
+            {
+                throw APIError(.insufficientResources, "the host's disk is too full to keep the memory in \(path)")
+            }
+            count += bytes.count
+            try writer.append(bytes)
+        }
+    }
     func finish(_ info: SavedStateInfo) throws { try turn.withLock { _ in try writer.finish(info) } }
 }
 

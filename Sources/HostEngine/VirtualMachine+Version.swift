@@ -97,6 +97,13 @@ extension VirtualMachine {
         var blockers: [String] = []
         if cycle.isActive { blockers.append("it is \(cycle.state.rawValue): stop it first") }
         if cycle.state == .saved { blockers.append("it has a saved state: start it and shut it down, or give that up") }
+        let kept = host.keeper.shelf.checkpoints(of: id).filter { $0.record.receipt.memoryInBytes != nil }
+        if let checkpoint = kept.first {
+            blockers.append(
+                "its checkpoint \"\(checkpoint.record.name)\" keeps the memory of a guest with the present hardware: remove it"
+                    + (kept.count > 1 ? ", and \(kept.count - 1) more" : "")
+            )
+        }
         let hardware = MachinePlan.machineType(for: configuration, version: target)
         if !host.installation.machineTypes.contains(hardware) {
             blockers.append("QEMU \(host.installation.version) of this host lacks its hardware, \(hardware)")

@@ -130,7 +130,9 @@ package actor VirtualMachine {
             try await processorGate.run { try await carryOut(command) }
         case .resume:
             // What is left of a merge comes first.
-            if let machine, record.standstill != .none, try await finishStandstill(machine) { return }
+            if let machine, record.standstill != .none, cycle.state == .paused, try await finishStandstill(machine) {
+                return
+            }
             try await processorGate.run { try await carryOut(command) }
         case .start, .stop, .restart, .save: try await carryOut(command)
         }

@@ -14,16 +14,19 @@ extension RunningMachine {
     ///
     /// - Parameters:
     ///   - user: QEMU's user, who connects.
+    ///   - whenRunning: given when QEMU is to let the processors run again as soon as it can, and sends the memory as it was
+    ///     in that moment; called then. It keeps the disks and the guest goes on in this case.
     ///   - onProgress: called with fractions from 0 to 1.
     ///   - take: called on a thread of its own, which may block; what it throws ends the sending.
     /// - Throws: what `take` throws; `EngineError` with QEMU's reason.
     package func sendState(
         as user: QEMUUser,
+        whenRunning: (@Sendable () -> Void)? = nil,
         onProgress: @Sendable (Double) async -> Void,
         take: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
     ) async throws {
         let path = folder.stateSocket
-        let listener = try listenOnUnixSocket(path, backlog: 1)
+        let listener = try listenOnUnixSocket(path, backlog: 1, inOwnFolder: false)
         defer { unlink(path) }
         try user.takeOwnership(of: path)
         // Memory goes through a socket of this host: nothing else needs the room.
@@ -37,6 +40,10 @@ extension RunningMachine {
         }
         do {
             try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))
+            if let whenRunning {
+                try await waitForProcessors()
+                whenRunning()
+            }
             try await followMigration(onProgress)
         } catch {
             isOver.set()
@@ -46,6 +53,23 @@ extension RunningMachine {
         }
         isOver.set()
         try await taken.value
+    }
+
+    /// Lets QEMU send the next state while the guest goes on, or not; returns whether it can.
+    ///
+    /// The host's kernel must let QEMU's user follow writes (userfaultfd(2)): `vm.unprivileged_userfaultfd` is 1, or QEMU runs
+    /// as root.
+    package func sendInBackground(_ wanted: Bool) async -> Bool {
+        let command = QMPCommands.MigrateSetCapabilities(["background-snapshot": wanted])
+        return (try? await monitor.execute(command)) != nil
+    }
+
+    /// Waits until the processors run or the migration has ended.
+    private func waitForProcessors() async throws {
+        while try await !monitor.execute(QMPCommands.QueryStatus()).isRunning {
+            if try await monitor.execute(QMPCommands.QueryMigrate()).state?.isFinal == true { return }
+            try await Task.sleep(for: .milliseconds(1))
+        }
     }
 
     /// Gives QEMU, which was started to wait for it, the state that another one has sent.
@@ -59,10 +83,16 @@ extension RunningMachine {
         let path = folder.stateSocket
         try await monitor.execute(QMPCommands.MigrateIncoming(uri: "unix:\(MachineFolder.stateSocketName)"))
         defer { unlink(path) }
-        let given = Task {
-            try await onThreadOfItsOwn {
-                let connection = try connected(to: path)
-                while let bytes = try give() { try writeAll(bytes, to: connection) }
+        let given = Task { [process] in
+            do {
+                try await onThreadOfItsOwn {
+                    let connection = try connected(to: path)
+                    while let bytes = try give() { try writeAll(bytes, to: connection) }
+                }
+            } catch {
+                // It would wait for the rest for ever.
+                process.signal(SIGKILL)
+                throw error
             }
         }
         do {

@@ -8,7 +8,13 @@ package let unixSocketPathMaximum = 107
 /// Binds and listens on a Unix socket that only its owner can connect to, replacing what is at the path.
 ///
 /// - Throws: `EngineError` `.invalidArgument` for a path that is too long.
-package func listenOnUnixSocket(_ path: String, backlog: Int32 = 4) throws(EngineError) -> OwnedDescriptor {
+///
+/// - Parameter inOwnFolder: whether nobody else can put something at the path meanwhile; else roostd's umask has to do.
+package func listenOnUnixSocket(
+    _ path: String,
+    backlog: Int32 = 4,
+    inOwnFolder: Bool = true
+) throws(EngineError) -> OwnedDescriptor {
     guard path.utf8.count <= unixSocketPathMaximum else {
         throw EngineError(
             .invalidArgument,
@@ -28,7 +34,7 @@ package func listenOnUnixSocket(_ path: String, backlog: Int32 = 4) throws(Engin
             bind(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
         }
     }
-    guard bound == 0, chmod(path, 0o600) == 0, listen(number, backlog) == 0 else {
+    guard bound == 0, !inOwnFolder || chmod(path, 0o600) == 0, listen(number, backlog) == 0 else {
         throw EngineError(.failed, "cannot listen on \(path)", cause: systemErrorText(errno))
     }
     return owned

@@ -14,6 +14,8 @@ public enum CheckpointConsistency: String, Codable, Sendable, CaseIterable {
     case application = "Application"
     /// All file systems that can be frozen were frozen.
     case fileSystem = "FileSystem"
+    /// The memory is kept with the disks: programs go on where they were.
+    case memory = "Memory"
     /// As after a power cut.
     case crash = "Crash"
 }
@@ -96,6 +98,10 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
     public var agentVersion: String?
     /// Whether the UEFI variables are part of the checkpoint.
     public var hasVariables: Bool
+    /// How much the file with the memory takes, in bytes; nil when the memory is not kept.
+    public var memoryBytes: Int64?
+    /// How long the guest's processors stood still for the memory, in microseconds.
+    public var pauseMicroseconds: Int64?
 
     /// A receipt of the given fields.
     public init(
@@ -106,8 +112,11 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
         freezeMicroseconds: Int64?,
         transactionMicroseconds: Int64?,
         agentVersion: String?,
-        hasVariables: Bool
+        hasVariables: Bool,
+        memoryBytes: Int64? = nil,
+        pauseMicroseconds: Int64? = nil
     ) {
+        (self.memoryBytes, self.pauseMicroseconds) = (memoryBytes, pauseMicroseconds)
         self.consistency = consistency
         self.reason = reason
         self.fileSystems = fileSystems

@@ -20,8 +20,8 @@ struct CheckpointRoutes {
                 "checkpoint.create",
                 subject: await machine.name,
                 machine: machine.id
-            ) { _ in
-                try await host.createCheckpoint(reference, body)
+            ) { reporter in
+                try await host.createCheckpoint(reference, body, reporter)
             }
         }
         api.get("vms/:vm/checkpoints/:checkpoint") { _, context in

@@ -38,6 +38,7 @@ final class FullDisk: FileSystem {
     }
     func startWriting(_ file: FileNumber) { files.startWriting(file) }
     func sync(_ file: FileNumber) throws(FileError) { try files.sync(file) }
+    func syncWithTime(_ file: FileNumber) throws(FileError) { try files.syncWithTime(file) }
     func rename(_ path: String, to target: String, replacing: Bool) throws(FileError) {
         try files.rename(path, to: target, replacing: replacing)
     }

@@ -152,6 +152,22 @@ import VMConfiguration
         #expect(try scrub(id).isEmpty)
     }
 
+    /// Another program has written nonsense over it, or it was put back damaged: its copy is not told so.
+    @Test(arguments: [ConfigurationVersion.v5_0, .v6_2]) func nonsenseThatWasWrittenOverASealedFileIsNotTakenForAChange(
+        version: ConfigurationVersion
+    ) throws {
+        let id = GUID.random()
+        let first = try upgrade(id, notes: "first", from: version)
+        let path = directory.sealed(id, version)
+        try FileAccess.write([1, 2, 3], to: path)
+        let reports = try scrub(id)
+        #expect(reports.count == 1)
+        #expect(try FileAccess.read(path) == first)
+        try FileAccess.write([1, 2, 3], to: path)
+        let second = try upgrade(id, notes: "second", from: version)
+        #expect(try store.sealed(id).map { try FileAccess.read($0.path) } == [first, second])
+    }
+
     /// Text has no checksum: only the copy knows that a letter is another one.
     @Test func changedLetterIsNotTakenForWholeWhenTheCopyIsDamagedToo() throws {
         let id = GUID.random()

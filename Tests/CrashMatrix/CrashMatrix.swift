@@ -39,7 +39,7 @@ package struct CrashMatrix: Sendable {
             Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 1),
             Scenario(name: "the host's own record", run: hostRecord, seeds: 1),
             Scenario(name: "machines made, copied and removed", run: comingAndGoing, seeds: 1),
-            Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 3),
+            Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 4),
             Scenario(
                 name: "random sequences of everything, version 5.0 (XML)",
                 run: everything(.v5_0, steps: 3),
@@ -144,13 +144,25 @@ package struct CrashMatrix: Sendable {
             var ways = thoroughness
             (ways.exhaustive, ways.samples) = (min(7, ways.exhaustive), max(6, ways.samples / 32))
             ways.torn = thoroughness.isShort ? 2 : 16
-            return try store(seed, .v8_0, ways, planted) { scenario, _ in
-                try scenario.create()
-                let kinds = ModelMaker.Change.allCases
-                for kind in thoroughness.isShort ? [kinds[0], kinds[2]] : kinds {
-                    _ = scenario.changeWithFaults(scenario.machines[0], kind, failure)
-                }
+            let versions: [ConfigurationVersion] = thoroughness.isShort ? [.v8_0] : [.v8_0, .v5_0]
+            var total = Tally()
+            for version in versions {
+                total.add(
+                    try store(seed, version, ways, planted) { scenario, _ in
+                        try scenario.create()
+                        let kinds = ModelMaker.Change.allCases
+                        for kind in thoroughness.isShort ? [kinds[0], kinds[2]] : kinds {
+                            _ = scenario.changeWithFaults(scenario.machines[0], kind, failure)
+                        }
+                        if !thoroughness.isShort {
+                            scenario.settleWithFaults(scenario.machines[0], failure)
+                            scenario.recordWithFaults(scenario.machines[0], failure)
+                            scenario.comeAndGoWithFaults(failure)
+                        }
+                    }
+                )
             }
+            return total
         }
     }
 

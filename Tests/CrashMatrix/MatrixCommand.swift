@@ -105,7 +105,8 @@ extension CrashMatrix {
             let (index, seed) = jobs[number]
             var tally = Tally()
             do {
-                tally = try scenarios[index].run(seed, thoroughness, nil)
+                // No two scenarios begin with the same machine: their states are different ones.
+                tally = try scenarios[index].run(seed &+ 1000 &* UInt64(index), thoroughness, nil)
             } catch {
                 (tally.tried, tally.findings) = (1, ["\(error)"])
             }

@@ -21,6 +21,8 @@ extension SimulatedDisk {
         after.pending = []
         after.handles = [:]
         after.files = after.storedFiles
+        // Old or new, whatever else has arrived.
+        if cut.arrives.count(where: { $0 }) % 2 == 1 { after.storedTimes = after.times }
         after.times = after.storedTimes
         after.names = after.storedNames
         return SimulatedDisk(after, faults: faults)

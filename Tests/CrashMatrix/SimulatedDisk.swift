@@ -11,7 +11,8 @@ import Synchronization
 ///   never, until the file is synced. The same holds for a file's size: it may grow before its bytes arrive.
 /// - Creating, renaming, linking and deleting a name are each atomic. Each reaches the disk at any time, in any order,
 ///   or never, until the folder is synced. Syncing a file does not store its name.
-/// - Each change of a file's bytes has a later time than the one before. A file's time reaches the disk when it is synced.
+/// - Each change of a file's bytes has a later time than the one before. A file's time reaches the disk at any time, or never,
+///   until it is synced with its time.
 /// - A failed sync stores some of the sectors and loses the others for good, while reading still shows them all.
 /// - Folders are made once, before the tests begin, and are durable.
 package final class SimulatedDisk: FileSystem {
@@ -157,6 +158,13 @@ package final class SimulatedDisk: FileSystem {
         if case .failed = outcome { throw error("cannot sync", EIO) }
     }
 
+    package func syncWithTime(_ file: FileNumber) throws(FileError) {
+        try sync(file)
+        guarded.withLock { state in
+            if let number = state.handles[file.rawValue] { state.storedTimes[number] = state.times[number] }
+        }
+    }
+
     // MARK: - Names
 
     package func rename(_ path: String, to target: String, replacing: Bool) throws(FileError) {
@@ -243,7 +251,6 @@ extension SimulatedDisk.State {
 
     /// Stores what is pending of a file; the last sectors may be left behind, as if they came after the sync.
     mutating func store(file: Int, leaving: Int) {
-        storedTimes[file] = times[file]
         let mine = pending.indices.filter { pending[$0].isOf(file: file) }
         let stored = Set(mine.dropLast(leaving))
         for index in mine where stored.contains(index) { apply(pending[index]) }

@@ -12,10 +12,10 @@ final class StoreScenario {
     let directory = StateDirectory("/state")
     let disk: SimulatedDisk
     let store: ConfigurationStore
-    private let explorer: Explorer
-    private var maker: ModelMaker
-    private(set) var expectation = Expectation()
-    private let version: ConfigurationVersion
+    let explorer: Explorer
+    var maker: ModelMaker
+    var expectation = Expectation()
+    let version: ConfigurationVersion
 
     init(seed: UInt64, version: ConfigurationVersion, _ explorer: Explorer, faults: Faults.Planted? = nil) {
         maker = ModelMaker(random: MatrixRandom(seed: seed))
@@ -53,14 +53,14 @@ final class StoreScenario {
         explorer.explore(disk)
     }
 
-    private func expect(acknowledged: Bool) {
+    func expect(acknowledged: Bool) {
         let (expectation, directory) = (expectation, directory)
         explorer.expect(damages: acknowledged) { disk, extra in
             expectation.violation(on: disk, directory, extra: extra)
         }
     }
 
-    private func newMachine(_ root: ModelKey, name: String) throws -> (VirtualMachineConfiguration, ModelMachine) {
+    func newMachine(_ root: ModelKey, name: String) throws -> (VirtualMachineConfiguration, ModelMachine) {
         var shape = NewVirtualMachine(name: name, version: version)
         shape.id = GUID.random(using: &maker.random)
         var configuration = try VirtualMachineConfiguration.new(shape, using: &maker.random)
@@ -120,7 +120,7 @@ final class StoreScenario {
         }
     }
 
-    private func apply(_ next: ModelMachine) throws {
+    func apply(_ next: ModelMachine) throws {
         _ = try store.update(id: next.id, path: next.path) { configuration in
             var root = configuration.root
             let index = root.children.firstIndex { $0.name == "matrix" } ?? root.children.count - 1
@@ -174,56 +174,6 @@ final class StoreScenario {
             $0.hosts = [record.bootID]
         } _: {
             try store.save(record)
-        }
-    }
-
-    // MARK: - Faults
-
-    /// Changes a machine while one call after the other fails; returns how many did.
-    func changeWithFaults(_ machine: ModelMachine, _ kind: ModelMaker.Change, _ failure: Faults.Failure) -> Int {
-        var current = machine
-        for call in 1..<400 {
-            var next = current
-            maker.apply(kind, to: &next.root)
-            expectation.machines[machine.id] = [current, next]
-            expect(acknowledged: false)
-            disk.faults.fail(call: call, with: failure)
-            let succeeded: Bool
-            do {
-                try apply(next)
-                succeeded = true
-            } catch {
-                succeeded = false
-            }
-            let met = disk.faults.heal()
-            if succeeded { expectation.machines[machine.id] = [next] }
-            expect(acknowledged: succeeded)
-            explorer.explore(disk)
-            // The machine can be read and changed at once, by this process and by another one.
-            guard let found = readBack(machine.id, [current, next]) else { return call }
-            current = found
-            expectation.machines[machine.id] = [current]
-            if !met { return call - 1 }
-        }
-        return 400
-    }
-
-    private func readBack(_ id: GUID, _ allowed: [ModelMachine]) -> ModelMachine? {
-        let path = allowed[0].path
-        let other = ConfigurationStore(
-            directory: directory,
-            supportedVersions: ConfigurationVersion.known,
-            files: disk
-        )
-        do {
-            let configuration = try store.load(id: id, path: path)
-            let state = allowed.last { $0.difference(from: configuration) == nil }
-            let same = try other.load(id: id, path: path) == configuration
-            explorer.record(state == nil || !same ? "a failed call left neither state" : nil, "after a fault")
-            return same ? state : nil
-        } catch {
-            explorer.record("\(error)", "after a fault")
-            return nil
         }
     }
 }

@@ -76,6 +76,7 @@ final class FaultyFileSystem: FileSystem {
         if failsSync { throw FileError("cannot sync", number: EIO) }
         try system.sync(file)
     }
+    func syncWithTime(_ file: FileNumber) throws(FileError) { try sync(file) }
     func rename(_ path: String, to target: String, replacing: Bool) throws(FileError) {
         try system.rename(path, to: target, replacing: replacing)
     }

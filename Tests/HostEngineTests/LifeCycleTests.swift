@@ -49,6 +49,16 @@ import Testing
             #expect(answers(cycle.handle(.saveFailed(1, Self.failure)))[1] == .some(Self.failure))
             #expect(cycle.state == state)
         }
+        // A guest that cannot go on is shown as what it is.
+        cycle = machine(.saving)
+        _ = cycle.handle(.processorsStopped(reason: nil))
+        _ = cycle.handle(.processorsStopped(reason: "the disk"))
+        _ = cycle.handle(.saveFailed(100, Self.failure))
+        #expect(cycle.state == .paused && cycle.reason == "the disk")
+        // One thing after the other: neither would be answered otherwise.
+        cycle = machine(.running)
+        _ = cycle.handle(.command(1, .pause))
+        #expect(answers(cycle.handle(.command(2, .save)))[2]??.code == .invalidState)
         // Turned off in the middle: what is written counts no more.
         cycle = machine(.saving)
         #expect(cycle.handle(.command(1, Self.turnOff)).contains(.kill))

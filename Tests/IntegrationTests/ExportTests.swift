@@ -40,6 +40,9 @@ extension Integration {
                 #expect(roostd.stateFiles() == before)
                 try await client.exportVirtualMachine("vm", request, waitSeconds: 300).succeeded()
                 #expect(try names(target) == ["vm"])
+                let machines = "\(target)/vm/Virtual Machines"
+                let files = try names(machines).filter { $0.hasSuffix(".vmcx") }
+                try await otherReaderReads(files.map { "\(machines)/\($0)" })
             }
         }
 

@@ -17,14 +17,17 @@ extension Integration {
             try await console.shell("cat /tmp/m/mark")
         }
 
-        @Test(arguments: [1, 2]) func guestGoesOnWhereItWas(generation: Int) async throws {
+        @Test(arguments: [(1, "5.0"), (2, "8.0")]) func guestGoesOnWhereItWas(
+            generation: Int,
+            version: String
+        ) async throws {
             try await withRoostd("save-\(generation)") { roostd in
                 let client = roostd.client
                 let id = try await roostd.createGuest(
                     "web",
                     generation: generation,
                     secureBoot: generation == 2 ? "off" : nil
-                )
+                ) { $0.version = version }
                 var console = try await roostd.boot("web")
                 try await roostd.waitForAgent("web")
                 try await mark(console, "in-memory")
@@ -35,6 +38,7 @@ extension Integration {
                 #expect(result.status == 0, "\(result)")
                 #expect(try await roostd.state("web") == .saved)
                 #expect(roostd.qemus.isEmpty && Files.exists(saved(roostd, id)))
+                try await otherReaderReads([saved(roostd, id)])
                 // What it would not fit any more is refused.
                 var memory = UpdateVirtualMachineRequest()
                 memory.memoryMiB = 512
@@ -45,6 +49,14 @@ extension Integration {
                 #expect(try await refusal { try await client.updateVersion(of: "web", .init()) } != nil)
                 let stop = try await client.stopVirtualMachine("web", waitSeconds: 30)
                 #expect(stop.error?.code == .invalidState)
+                let disk = try #require(try await client.drives(of: "web").first { $0.kind == "disk" }?.path)
+                let resized = try await client.resizeDisk(.init(path: disk, sizeBytes: 8 << 30), waitSeconds: 30)
+                #expect(resized.error?.code == .busy, "\(resized)")
+                try await roostd.create("other")
+                let attached = try await refusal {
+                    try await client.attachDisk(to: "other", .init(path: disk, format: "qcow2"))
+                }
+                #expect(attached?.code == .busy && attached?.message.contains("saved state") == true)
 
                 // A roostd that has not saved it knows it too.
                 await roostd.kill9()
@@ -100,9 +112,31 @@ extension Integration {
                 }
                 try Files.write(good, path)
                 // As it was saved: paused.
+                #expect(try await roostd.state("web") == .saved)
                 try await roostd.start("web")
                 #expect(try await roostd.state("web") == .paused)
                 try await client.resumeVirtualMachine("web", waitSeconds: 30).succeeded()
+                console = try await roostd.console("web")
+                #expect(try await mark(console).contains("lost"))
+                try await client.saveVirtualMachine("web", waitSeconds: 120).succeeded()
+                // Somebody else has the disk for a while: nothing is lost by that.
+                let disk = try #require(try await client.drives(of: "web").first { $0.kind == "disk" }?.path)
+                let log = "\(roostd.base)/lock.log"
+                try Files.write("", log)
+                let holder = try Child(
+                    "/usr/bin/stdbuf",
+                    ["-oL", "/usr/bin/qemu-io", "-f", "qcow2", "-c", "read 0 4k", "-c", "sleep 600000", disk],
+                    output: try #require(FileHandle(forWritingAtPath: log))
+                )
+                try await eventually("the disk is locked") {
+                    Files.read(log).map { String(decoding: $0, as: UTF8.self) }?.contains("read 4096/4096") == true
+                }
+                let locked = try await client.startVirtualMachine("web", waitSeconds: 60)
+                #expect(locked.error?.code == .busy, "\(locked)")
+                #expect(try await roostd.state("web") == .saved && Files.exists(path))
+                holder.signal(SIGKILL)
+                _ = await holder.exit()
+                try await roostd.start("web")
                 console = try await roostd.console("web")
                 #expect(try await mark(console).contains("lost"))
                 try await client.saveVirtualMachine("web", waitSeconds: 120).succeeded()
@@ -149,7 +183,30 @@ extension Integration {
                 #expect(ended.state == .succeeded ? state == .saved : state == .running, "\(ended)")
                 if state == .saved { try await roostd.start("web") }
 
+                // Turned off in the middle: it is off, and nothing is taken for its state; or it was saved before.
                 var numbers = SeededNumbers(seed: 0x5EED_0012)
+                for round in 1...4 {
+                    let save = try await client.saveVirtualMachine("web")
+                    try await Task.sleep(for: .milliseconds(Int.random(in: 0...900, using: &numbers)))
+                    _ = try await client.stopVirtualMachine("web", .init(turnOff: true), waitSeconds: 60)
+                    _ = try await client.job(save.id, waitSeconds: 60)
+                    let state = try await roostd.state("web")
+                    #expect(state == .off || state == .saved, "round \(round): \(state)")
+                    #expect(Files.exists(saved(roostd, id)) == (state == .saved), "round \(round): \(state)")
+                    if state == .saved {
+                        try await roostd.start("web")
+                    } else {
+                        console = try await roostd.boot("web")
+                        try await mark(console, "there")
+                    }
+                }
+                // The host goes down meanwhile: the save is waited for.
+                _ = try await client.saveVirtualMachine("web")
+                try await client.stopGuests(waitSeconds: 120).succeeded()
+                #expect(try await roostd.state("web") == .saved)
+                try await roostd.start("web")
+                console = try await roostd.console("web")
+
                 var cut = 0
                 for round in 1...8 {
                     let work = Task {

@@ -75,6 +75,12 @@ extension Integration {
                 #expect(history.map(\.version) == ["5.0", "7.1", "8.0"])
                 #expect(history.map(\.isCurrent) == [false, false, true])
                 #expect(Files.read(history[0].path) == old)
+                _ = try await roostd.terminate()
+                try await otherReaderReads([
+                    history[1].path, history[2].path, "\(roostd.virtualMachines)/\(id).vmrs",
+                    "\(roostd.stateDirectory)/host.vmcx",
+                ])
+                try await roostd.start()
                 try await client.removeVirtualMachine("vm", waitSeconds: 30).succeeded()
                 #expect(try FileManager.default.contentsOfDirectory(atPath: roostd.virtualMachines).isEmpty)
             }

@@ -31,6 +31,7 @@ extension CheckpointConsistency {
         switch consistency {
         case .application: self = .application
         case .fileSystem: self = .fileSystem
+        case .memory: self = .memory
         case .crash: self = .crash
         }
     }
@@ -48,7 +49,9 @@ extension CheckpointReceiptInfo {
             freezeMicroseconds: receipt.freezeInMicroseconds,
             transactionMicroseconds: receipt.transactionInMicroseconds,
             agentVersion: receipt.agentVersion,
-            hasVariables: receipt.hasVariables
+            hasVariables: receipt.hasVariables,
+            memoryBytes: receipt.memoryInBytes,
+            pauseMicroseconds: receipt.pauseInMicroseconds
         )
     }
 }

@@ -217,7 +217,7 @@ func uncancelled(_ body: @escaping @Sendable () async throws -> Void) async thro
 
 extension Duration {
     /// The whole microseconds.
-    fileprivate var microseconds: Int64 {
+    var microseconds: Int64 {
         components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
     }
 }

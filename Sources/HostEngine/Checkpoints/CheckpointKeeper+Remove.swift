@@ -205,7 +205,13 @@ extension CheckpointKeeper {
             // QEMU changes the header of the one above itself.
             try await note(relying: above, machine.id) { $0.changed = 0 }
             try await running.merge(upper, into: lower, of: chain, onProgress: onProgress)
-            if let child = chain.above(upper) { above.remove(child) } else { try await goOn(in: lower, known, machine) }
+            if let child = chain.above(upper) {
+                above.remove(child)
+                // QEMU leaves the new header to the kernel, and the file that the old one names is about to go.
+                try await onDisk { for file in [lower, child] { try syncFile(file) } }
+            } else {
+                try await goOn(in: lower, known, machine)
+            }
         } else {
             try await mergeClosed(upper, into: lower, onProgress)
             // Their headers are about to change, and with them what their checkpoints know of them.

@@ -152,6 +152,7 @@ struct CheckpointKeeper: Sendable {
                 configuration.currentCheckpoint = checkpoint.id
                 configuration.vmGenerationID = generationID
                 configuration.variablesToTake = checkpoint.record.receipt.hasVariables ? checkpoint.id : .zero
+                configuration.memoryToTake = checkpoint.record.receipt.memoryInBytes == nil ? .zero : checkpoint.id
             }
         } catch {
             await clearUp(machine)
@@ -232,6 +233,10 @@ struct CheckpointKeeper: Sendable {
             try await takeVariables(of: source, for: machine.id)
             configuration = try await machine.commit { $0.variablesToTake = nil }
         }
+        if let source = configuration.memoryToTake {
+            try await takeMemory(of: source, for: machine.id)
+            configuration = try await machine.commit { $0.memoryToTake = nil }
+        }
         if !configuration.removedCheckpoints.isEmpty {
             try await finishRemoval(configuration.removedCheckpoints, of: machine)
         }
@@ -240,14 +245,16 @@ struct CheckpointKeeper: Sendable {
         if machine.running == nil { for path in configuration.spareDisks { try await replayLog(of: path) } }
         guard let note else { return }
         let needed = shelf.disks(of: machine.id).union(configuration.drives.compactMap(\.path))
-            .union(shelf.checkpoints(of: machine.id).flatMap { variablesFiles(of: $0.id) })
+            .union(shelf.checkpoints(of: machine.id).flatMap { variablesFiles(of: $0.id) + memoryFiles(of: $0.id) })
         try await onDisk { try note.finish { needed.contains($0) } }
     }
 
     /// Deletes a checkpoint's own files; its disks stay.
     func forget(_ checkpoint: StoredCheckpoint) async throws {
         let variables = directory.ofCheckpoints.guestState(checkpoint.id)
+        let memory = memoryFiles(of: checkpoint.id)
         try await shelf.using { store in
+            for file in memory { try FileAccess.remove(file) }
             try store.configurations.removeKept(variables)
             try store.remove(checkpoint)
         }

@@ -72,9 +72,17 @@ extension Host {
     }
 
     /// Takes a checkpoint of a machine.
-    package func createCheckpoint(_ reference: String, _ request: CreateCheckpointRequest) async throws -> String {
+    package func createCheckpoint(
+        _ reference: String,
+        _ request: CreateCheckpointRequest,
+        _ reporter: JobCenter.Reporter
+    ) async throws -> String {
         let machine = try machine(reference)
-        return try await machine.createCheckpoint(request, besides: await disksInUse(besides: machine.id) ?? [])
+        return try await machine.createCheckpoint(
+            request,
+            besides: await disksInUse(besides: machine.id) ?? [],
+            onProgress: { await reporter.progress($0) }
+        )
     }
 
     /// Gives a machine the state of one of its checkpoints.

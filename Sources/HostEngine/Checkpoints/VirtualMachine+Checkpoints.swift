@@ -70,7 +70,8 @@ extension VirtualMachine {
     /// - Parameter others: the files that other machines need.
     package func createCheckpoint(
         _ request: CreateCheckpointRequest,
-        besides others: Set<String>
+        besides others: Set<String>,
+        onProgress: @escaping @Sendable (Double) async -> Void = { _ in }
     ) async throws -> String {
         let wanted = request.name
         if let wanted { try Self.validate(checkpointName: wanted) }
@@ -99,7 +100,7 @@ extension VirtualMachine {
             )
             let made: StoredCheckpoint
             if cycle.isActive {
-                made = try await createLive(record, configuration)
+                made = try await createLive(record, configuration, onProgress: onProgress)
             } else {
                 // Of a guest that was not shut down nobody knows more than of one after a power cut.
                 let isAtRest = cycle.state != .crashed && self.record.isAtRest
@@ -118,7 +119,8 @@ extension VirtualMachine {
 
     private func createLive(
         _ record: CheckpointRecord,
-        _ configuration: VirtualMachineConfiguration
+        _ configuration: VirtualMachineConfiguration,
+        onProgress: @escaping @Sendable (Double) async -> Void
     ) async throws -> StoredCheckpoint {
         guard let machine, [.running, .paused].contains(cycle.state) else {
             throw APIError(
@@ -126,10 +128,19 @@ extension VirtualMachine {
                 "cannot take a checkpoint of \(name) while it is \(cycle.state.rawValue): wait until it runs, or is off"
             )
         }
-        guard record.kind == .production else {
-            throw APIError(
-                .unsupported,
-                "this release takes no standard checkpoints of a guest that runs: say --production, or stop \(name) first"
+        if record.kind == .standard {
+            guard cycle.state == .running else {
+                throw APIError(.invalidState, "cannot keep the memory of \(name), which is paused: resume it first")
+            }
+            var machineOfKeeper = kept
+            machineOfKeeper.standstill = { body in try await self.holdStill(body) }
+            return try await host.keeper.makeStandard(
+                .random(),
+                record,
+                of: machineOfKeeper,
+                machine,
+                stateInfo(configuration),
+                onProgress: onProgress
             )
         }
         let isRequired = configuration.checkpointType == .productionOnly
@@ -213,7 +224,6 @@ extension VirtualMachine {
             )
         }
         try requireDisksAtRest("apply a checkpoint to")
-        try requireNoSavedState("apply a checkpoint to")
         try await onDisk { try CheckpointKeeper.requireUnchanged(target) }
         if request.checkpointFirst == true {
             let name = "before \(target.record.name)".shortened
@@ -223,7 +233,8 @@ extension VirtualMachine {
             try await perform(.stop(turnOff: true, timeoutSeconds: 0))
         }
         try await gate.run {
-            try requireOff("apply a checkpoint to")
+            // A saved state goes with what the machine has written since its last checkpoint.
+            try requireEnded("apply a checkpoint to")
             try requireDisksAtRest("apply a checkpoint to")
             isBusyWithDisks = true
             defer { isBusyWithDisks = false }
@@ -234,10 +245,18 @@ extension VirtualMachine {
             try await host.keeper.apply(stored, to: kept, generationID: .random(), besides: await others())
             if isAtRest { try await note(isAtRest: true) }
             knownVariables = nil
+            note(hasSavedState: fileExists(host.directory.savedState(id)))
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
-            try await giveUpSpareDisks(of: kept, besides: others, reporter)
+            if request.start != true { try await giveUpSpareDisks(of: kept, besides: others, reporter) }
         }
-        if request.start == true { try await perform(.start) }
+        guard request.start == true else { return }
+        // The guest does not wait for files to be merged.
+        try await perform(.start)
+        do {
+            try await mergeLeftovers(besides: others, reporter)
+        } catch {
+            await reporter.warn("disk files stay to be merged later: \(APIError(translating: error))")
+        }
     }
 
     /// Notes what is known of the disks.
@@ -292,6 +311,7 @@ extension VirtualMachine {
     ) async throws {
         var isBegun = false
         while true {
+            if isBegun { await waitUntilSteady() }
             let beside: CheckpointKeeper.Machine? = try await gate.run {
                 guard try await isBegun ? canGoOnMerging : body() else { return nil }
                 isBusyWithDisks = true
@@ -312,10 +332,33 @@ extension VirtualMachine {
                     work.cancel()
                 }
             } catch {
+                if (error as? QMPError)?.code == .closed { await waitForEnd(of: beside.running) }
                 guard !Task.isCancelled, machine?.process.identity != beside.running?.process.identity else {
                     throw error
                 }
             }
+        }
+    }
+
+    /// Waits until the machine neither starts nor stops.
+    private func waitUntilSteady() async {
+        let changes = host.events.listen(since: nil)
+        if !isChanging { return }
+        let id = id
+        for await event in changes where event.virtualMachine == id { if !isChanging { return } }
+    }
+
+    private var isChanging: Bool { [.starting, .stopping, .saving].contains(cycle.state) }
+
+    /// Waits until a QEMU whose connection has ended is known to have ended.
+    private func waitForEnd(of running: RunningMachine?) async {
+        guard let running else { return }
+        let changes = host.events.listen(since: nil)
+        _ = await running.process.end()
+        if machine?.process.identity != running.process.identity { return }
+        let id = id
+        for await event in changes where event.virtualMachine == id {
+            if machine?.process.identity != running.process.identity { return }
         }
     }
 
@@ -355,7 +398,9 @@ extension VirtualMachine {
 
     /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
     func settleCheckpoints() async throws {
+        let takesMemory = try await load().memoryToTake != nil
         try await host.keeper.settle(kept)
+        if takesMemory { note(hasSavedState: fileExists(host.directory.savedState(id))) }
     }
 
     /// The same at roostd's start, for a guest that runs too; returns whether disk files are still to be merged.

@@ -8,6 +8,8 @@ package struct CheckpointReceipt: Hashable, Sendable {
         case application
         /// All file systems that can be frozen were frozen.
         case fileSystem
+        /// The memory is kept with the disks: programs go on where they were.
+        case memory
         /// As after a power cut.
         case crash
     }
@@ -48,6 +50,10 @@ package struct CheckpointReceipt: Hashable, Sendable {
     package var agentVersion: String?
     /// Whether the UEFI variables are part of it.
     package var hasVariables = false
+    /// How much the file with the memory takes, in bytes; nil when the memory is not kept.
+    package var memoryInBytes: Int64?
+    /// How long the guest's processors stood still for the memory, in microseconds.
+    package var pauseInMicroseconds: Int64?
 
     /// The receipt of a checkpoint of which nothing is known.
     package init() {}
@@ -71,6 +77,8 @@ extension CheckpointReceipt {
         transactionInMicroseconds = node["transaction"]?.value.asInteger
         agentVersion = text("agent_version")
         hasVariables = node["variables"]?.value.asBool ?? false
+        memoryInBytes = node["memory"]?.value.asInteger
+        pauseInMicroseconds = node["pause"]?.value.asInteger
     }
 
     var node: KeyNode {
@@ -85,6 +93,8 @@ extension CheckpointReceipt {
         add("transaction", transactionInMicroseconds.map(KeyValue.int))
         add("agent_version", agentVersion.map(KeyValue.string))
         add("variables", .bool(hasVariables))
+        add("memory", memoryInBytes.map(KeyValue.int))
+        add("pause", pauseInMicroseconds.map(KeyValue.int))
         let rows = fileSystems.map { system in
             var row = KeyNode("file_system", children: [KeyNode("mount_point", .string(system.mountPoint))])
             row.children.append(KeyNode("type", .string(system.type)))

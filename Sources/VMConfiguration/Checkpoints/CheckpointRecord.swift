@@ -91,6 +91,14 @@ extension VirtualMachineConfiguration {
         set { root.assign(text: newValue?.uppercased, at: Self.variablesToTakePath) }
     }
 
+    /// The checkpoint whose memory the virtual machine is about to take as its saved state, `.zero` when it is to have none;
+    /// nil when it has what it is to have.
+    package var memoryToTake: GUID? {
+        get { root.descendant(Self.memoryToTakePath)?.value.asString.flatMap { GUID($0) } }
+        set { root.assign(text: newValue?.uppercased, at: Self.memoryToTakePath) }
+    }
+
+    private static let memoryToTakePath = "roost/memory_to_take"
     private static let variablesToTakePath = "roost/variables_to_take"
     private static let checkpointPath = "roost/checkpoint"
     private static let currentCheckpointPath = "roost/current_checkpoint"

@@ -28,7 +28,7 @@ extension VirtualMachineConfiguration {
     /// Forgets all that ties the configuration to checkpoints of this host: elsewhere it would name strangers' files.
     package mutating func forgetCheckpoints() {
         checkpoint = nil
-        (currentCheckpoint, variablesToTake) = (nil, nil)
+        (currentCheckpoint, variablesToTake, memoryToTake) = (nil, nil, nil)
         (removedCheckpoints, spareDisks) = ([], [])
     }
 

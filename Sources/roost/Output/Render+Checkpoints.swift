@@ -41,6 +41,8 @@ extension Render {
         fields.append("Disks branched in", receipt.transactionMicroseconds.map(milliseconds))
         fields.append("Freeze ended at the latest by", receipt.lease)
         fields.append("Guest agent", receipt.agentVersion)
+        fields.append("Memory kept", receipt.memoryBytes.map { sizeText(UInt64(clamping: $0)) })
+        fields.append("Guest stood still", receipt.pauseMicroseconds.map(milliseconds))
         fields.append("UEFI variables", receipt.hasVariables ? "kept" : "none")
         fields.append(
             "Disks",

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// Where the programs under test, the guests and the helpers of the tests are.
 ///
@@ -83,5 +84,15 @@ struct SeededNumbers: RandomNumberGenerator {
         value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
         value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
         return value ^ (value >> 31)
+    }
+}
+
+/// Lets a program that shares nothing with Roost read files that Roost has written, at rest.
+func otherReaderReads(_ paths: [String]) async throws {
+    let python = try #require(Laboratory.python, "ROOST_PYTHON names no Python with dissect.hypervisor")
+    try #require(!paths.isEmpty)
+    for path in paths {
+        let result = try await run(python, ["\(Laboratory.root)/scripts/vmcx_dissect.py", path])
+        #expect(result.status == 0 && result.text.hasPrefix("["), "\(path): \(result.errors)")
     }
 }

@@ -38,6 +38,23 @@ struct XMLSampleTests {
         #expect(written == utf16(text.replacing("\n", with: "\r\n")))
     }
 
+    @Test(arguments: ["gen2-5.0.xml", "gen1-5.0-8bit.xml"]) func realFileIsChangedAndReadAgain(name: String) throws {
+        var machine = try configuration(name)
+        let before = machine.root
+        machine.name = "Grüße & <mehr>"
+        machine.notes = "one\nline more"
+        let written = try ConfigurationXML.serialize(machine.root)
+        let again = try ConfigurationXML.parse(written)
+        #expect(again.root == machine.root && again.remarks.isEmpty && again.encoding == .utf16LittleEndian)
+        let read = try VirtualMachineConfiguration(root: again.root)
+        #expect(read.name == machine.name && read.notes == machine.notes)
+        // Nothing else is another than before.
+        var undone = read
+        let original = try VirtualMachineConfiguration(root: before)
+        (undone.name, undone.notes) = (original.name, original.notes)
+        #expect(undone.root == before)
+    }
+
     @Test func generation1IsReadWhole() throws {
         let machine = try configuration("gen1-5.0-8bit.xml")
         #expect(machine.name == "2012R2")

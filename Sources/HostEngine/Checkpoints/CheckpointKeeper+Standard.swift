@@ -1,0 +1,173 @@
+import ConfigStore
+import QEMUDriver
+import RoostAPI
+import RoostPrimitives
+import Synchronization
+import VMConfiguration
+
+/// Checkpoints that keep the memory of a guest that runs, with the disks of the same instant.
+extension CheckpointKeeper {
+    /// What the instant has brought, filled in while the guest stands still.
+    private struct Instant: Sendable {
+        var receipt = CheckpointReceipt()
+        var variables: [UInt8]?
+        var stream: Task<Void, any Error>?
+    }
+
+    /// Makes a checkpoint of memory, disks and UEFI variables of a guest that runs, and goes on running.
+    ///
+    /// The processors stand still until the disks have branched and QEMU has written down its devices; where the host lets
+    /// QEMU follow what the guest writes they run again then, and else when the memory is written.
+    ///
+    /// - Parameter info: what the memory is of.
+    /// - Throws: what keeps it from being made; the guest goes on, and no checkpoint is kept.
+    func makeStandard(
+        _ id: GUID,
+        _ record: CheckpointRecord,
+        of machine: Machine,
+        _ running: RunningMachine,
+        _ info: SavedStateInfo,
+        onProgress: @escaping @Sendable (Double) async -> Void
+    ) async throws -> StoredCheckpoint {
+        guard let standstill = machine.standstill else {
+            throw APIError(.internal, "a checkpoint has no way to let the guest stand still")
+        }
+        try await settle(machine)
+        let before = try await machine.load()
+        var generator = SystemRandomNumberGenerator()
+        let plan = try BranchPlan(before, using: &generator)
+        var record = record
+        record.isArmed = true
+        record.parent = before.currentCheckpoint
+        record.receipt.reason = "the making was cut off, and the memory is not kept"
+        record.disks = try plan.branches.map { branch in
+            var disk = try Self.disk(branch.base, branch.baseFormat)
+            disk.changed = 0
+            return disk
+        }
+        let memory = directory.ofCheckpoints.savedState(id)
+        let found = Mutex(Instant())
+        do {
+            try await note(
+                machine,
+                making: plan.branches.map(\.overlay),
+                and: variablesFiles(of: id) + memoryFiles(of: id)
+            )
+            try await arm(id, before, record, withVariables: false)
+            try await makeOverlays(plan)
+            try await running.openOverlays(plan)
+            let sink = try await onDisk { try SavedStateSink(memory) }
+            let goesOn = await running.sendInBackground(true)
+            try Task.checkCancellation()
+            // From here until the guest goes on nobody's change of mind counts.
+            let (user, variables, branches) = (user, directory.guestState(machine.id), plan)
+            try await uncancelled {
+                try await standstill { _ in
+                    try await Self.takeInstant(branches, running, variables, user, sink, goesOn, found, onProgress)
+                }
+            }
+            _ = try await machine.commit { configuration in
+                try configuration.branch(plan)
+                configuration.currentCheckpoint = id
+            }
+            let stream = found.withLock { $0.stream }
+            try await withTaskCancellationHandler {
+                try await stream?.value
+            } onCancel: {
+                stream?.cancel()
+            }
+            _ = await running.sendInBackground(false)
+            var complete = info
+            complete.wasRunning = true
+            try await onDisk { [complete] in try sink.finish(complete) }
+            try await keep(found.withLock { $0 }, memory, id, machine.id)
+        } catch {
+            found.withLock { $0.stream }?.cancel()
+            _ = await found.withLock { $0.stream }?.result
+            _ = await running.sendInBackground(false)
+            await clearUp(machine)
+            // The guest writes to the new files already; what is spare then is merged by the next removal.
+            if shelf.checkpoints(of: machine.id).contains(where: { $0.id == id }) {
+                try await uncancelled { try await remove([id], of: machine) }
+            }
+            throw error
+        }
+        try await settle(machine)
+        guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else {
+            throw APIError(.internal, "the checkpoint \(record.name) was made and is not there any more")
+        }
+        return made
+    }
+
+    /// Branches the disks and begins to send the memory; returns when the guest can go on.
+    private static func takeInstant(
+        _ plan: BranchPlan,
+        _ running: RunningMachine,
+        _ variables: String,
+        _ user: QEMUUser,
+        _ sink: SavedStateSink,
+        _ goesOn: Bool,
+        _ found: borrowing Mutex<Instant>,
+        _ onProgress: @escaping @Sendable (Double) async -> Void
+    ) async throws {
+        let clock = ContinuousClock()
+        let begun = clock.now
+        try await running.branch(plan)
+        let branched = clock.now
+        let bytes = fileExists(variables) ? try? await onDisk { try readVariables(variables) } : nil
+        let (over, isOver) = AsyncStream.makeStream(of: Void.self)
+        let resume: @Sendable () -> Void = { isOver.finish() }
+        let take: @Sendable (UnsafeRawBufferPointer) throws -> Void = { try sink.append($0) }
+        let stream = Task<Void, any Error> {
+            defer { isOver.finish() }
+            try await running.sendState(
+                as: user,
+                whenRunning: goesOn ? resume : nil,
+                onProgress: onProgress,
+                take: take
+            )
+        }
+        found.withLock { $0.stream = stream }
+        for await _ in over {}
+        found.withLock { found in
+            found.variables = bytes
+            found.receipt.consistency = .memory
+            found.receipt.transactionInMicroseconds = (branched - begun).microseconds
+            found.receipt.pauseInMicroseconds = (clock.now - begun).microseconds
+        }
+    }
+
+    /// Writes what the instant has brought into the checkpoint, which does not count yet.
+    private func keep(_ instant: Instant, _ memory: String, _ id: GUID, _ machine: GUID) async throws {
+        guard let armed = shelf.armed(of: machine).first(where: { $0.id == id }) else { return }
+        let target = directory.ofCheckpoints.guestState(id)
+        let changed = try await shelf.using { store in
+            var receipt = instant.receipt
+            receipt.memoryInBytes = fileStatus(memory).map { Int64(clamping: $0.size) }
+            if let bytes = instant.variables {
+                try FileAccess.write(bytes, to: target)
+                try store.configurations.keep(target)
+                receipt.hasVariables = true
+            }
+            return try store.update(armed) { [receipt] _, record in record.receipt = receipt }
+        }
+        shelf.put(changed)
+    }
+
+    /// The files that hold a checkpoint's memory, and that did so while it was written.
+    func memoryFiles(of checkpoint: GUID) -> [String] {
+        let path = directory.ofCheckpoints.savedState(checkpoint)
+        return [path, SavedStateWriter.temporary(path)]
+    }
+
+    /// Lets a machine have the memory of a checkpoint as its saved state: the same file, by a second name.
+    func takeMemory(of checkpoint: GUID, for machine: GUID) async throws {
+        let directory = directory
+        try await onDisk {
+            let (source, target) = (directory.ofCheckpoints.savedState(checkpoint), directory.savedState(machine))
+            try FileAccess.remove(target)
+            if checkpoint == .zero { return }
+            try FileAccess.link(source, to: target)
+        }
+    }
+}
