@@ -340,6 +340,9 @@ struct MirroredFile: Sendable {
         do throws(StoreError) {
             _ = try writeCopy(content.copy(sequence: 1))
         } catch {
+            // The copy may be there all the same, when only its name could not be made durable; it goes first, as in
+            // ``remove()``: left alone it says that somebody has deleted the file.
+            if files.exists(copyPath) { _ = try? files.removeDurably(copyPath) }
             _ = try? files.removeDurably(path)
             throw error
         }

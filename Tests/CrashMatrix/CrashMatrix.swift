@@ -154,11 +154,9 @@ package struct CrashMatrix: Sendable {
                         for kind in thoroughness.isShort ? [kinds[0], kinds[2]] : kinds {
                             _ = scenario.changeWithFaults(scenario.machines[0], kind, failure)
                         }
-                        if !thoroughness.isShort {
-                            scenario.settleWithFaults(scenario.machines[0], failure)
-                            scenario.recordWithFaults(scenario.machines[0], failure)
-                            scenario.comeAndGoWithFaults(failure)
-                        }
+                        scenario.settleWithFaults(scenario.machines[0], failure)
+                        scenario.recordWithFaults(scenario.machines[0], failure)
+                        scenario.comeAndGoWithFaults(failure)
                     }
                 )
             }
