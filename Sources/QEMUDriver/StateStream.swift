@@ -29,6 +29,8 @@ extension RunningMachine {
         let listener = try listenOnUnixSocket(path, backlog: 1, inOwnFolder: false)
         defer { unlink(path) }
         try user.takeOwnership(of: path)
+        // A roostd that was killed may have left this on, and the guest would go on behind its saved state.
+        if whenRunning == nil { _ = await sendInBackground(false) }
         // Memory goes through a socket of this host: nothing else needs the room.
         try await monitor.execute(QMPCommands.MigrateSetParameters(["max-bandwidth": .int(1 << 40)]))
         let isOver = Flag()
@@ -182,14 +184,7 @@ private func connected(to path: String) throws(EngineError) -> OwnedDescriptor {
     let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard number >= 0 else { throw EngineError(.failed, "cannot make a socket", cause: systemErrorText(errno)) }
     let owned = OwnedDescriptor(number)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let result = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-    }
+    let result = withUnixAddress(path) { connect(number, $0, $1) }
     guard result == 0 else { throw EngineError(.failed, "cannot reach QEMU at \(path)", cause: systemErrorText(errno)) }
     return owned
 }

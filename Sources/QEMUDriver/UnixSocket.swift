@@ -26,16 +26,21 @@ package func listenOnUnixSocket(
     guard number >= 0 else { throw EngineError(.failed, "cannot make a socket", cause: systemErrorText(errno)) }
     let owned = OwnedDescriptor(number)
     unlink(path)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let bound = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-    }
+    let bound = withUnixAddress(path) { bind(number, $0, $1) }
     guard bound == 0, !inOwnFolder || chmod(path, 0o600) == 0, listen(number, backlog) == 0 else {
         throw EngineError(.failed, "cannot listen on \(path)", cause: systemErrorText(errno))
     }
     return owned
+}
+
+/// Gives `body` the address of a Unix socket, whose path is short enough.
+func withUnixAddress(_ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    return withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+    }
 }

@@ -41,16 +41,7 @@ extension CheckpointKeeper {
         let before = try await machine.load()
         var generator = SystemRandomNumberGenerator()
         let plan = try BranchPlan(before, using: &generator)
-        var record = record
-        record.isArmed = true
-        record.parent = before.currentCheckpoint
-        record.receipt.reason = "the making was cut off"
-        // Until the instant the guest writes to them.
-        record.disks = try plan.branches.map { branch in
-            var disk = try Self.disk(branch.base, branch.baseFormat)
-            disk.changed = 0
-            return disk
-        }
+        let record = try Self.armed(record, before, plan, reason: "the making was cut off")
         do {
             try await note(machine, making: plan.branches.map(\.overlay), and: variablesFiles(of: id))
             try await arm(id, before, record, withVariables: false)
@@ -85,6 +76,26 @@ extension CheckpointKeeper {
             "no production checkpoint could be taken, and none was kept",
             cause: made.record.receipt.reason
         )
+    }
+
+    /// The record of a checkpoint of a guest that runs while it does not count yet.
+    static func armed(
+        _ record: CheckpointRecord,
+        _ before: VirtualMachineConfiguration,
+        _ plan: BranchPlan,
+        reason: String
+    ) throws -> CheckpointRecord {
+        var record = record
+        record.isArmed = true
+        record.parent = before.currentCheckpoint
+        record.receipt.reason = reason
+        // Until the instant the guest writes to them.
+        record.disks = try plan.branches.map { branch in
+            var disk = try Self.disk(branch.base, branch.baseFormat)
+            disk.changed = 0
+            return disk
+        }
+        return record
     }
 
     /// Freezes, branches, thaws.

@@ -36,15 +36,12 @@ extension CheckpointKeeper {
         let before = try await machine.load()
         var generator = SystemRandomNumberGenerator()
         let plan = try BranchPlan(before, using: &generator)
-        var record = record
-        record.isArmed = true
-        record.parent = before.currentCheckpoint
-        record.receipt.reason = "the making was cut off, and the memory is not kept"
-        record.disks = try plan.branches.map { branch in
-            var disk = try Self.disk(branch.base, branch.baseFormat)
-            disk.changed = 0
-            return disk
-        }
+        let record = try Self.armed(
+            record,
+            before,
+            plan,
+            reason: "the making was cut off, and the memory is not kept"
+        )
         let memory = directory.ofCheckpoints.savedState(id)
         let found = Mutex(Instant())
         do {
@@ -76,7 +73,6 @@ extension CheckpointKeeper {
             } onCancel: {
                 stream?.cancel()
             }
-            _ = await running.sendInBackground(false)
             var complete = info
             complete.wasRunning = true
             try await onDisk { [complete] in try sink.finish(complete) }
@@ -84,7 +80,6 @@ extension CheckpointKeeper {
         } catch {
             found.withLock { $0.stream }?.cancel()
             _ = await found.withLock { $0.stream }?.result
-            _ = await running.sendInBackground(false)
             await clearUp(machine)
             // The guest writes to the new files already; what is spare then is merged by the next removal.
             if shelf.checkpoints(of: machine.id).contains(where: { $0.id == id }) {
