@@ -55,6 +55,11 @@ package enum FileAccess {
         try asStore { () throws(FileError) in try system.makeFolders(path, mode: mode) }
     }
 
+    /// Deletes an empty folder.
+    package static func removeFolder(_ path: String) throws(StoreError) {
+        try asStore { () throws(FileError) in try system.removeFolder(path) }
+    }
+
     /// The names in a folder, without `.` and `..`, unsorted.
     package static func names(in path: String) throws(StoreError) -> [String] {
         try asStore { () throws(FileError) in try system.names(in: path) }
@@ -65,6 +70,31 @@ package enum FileAccess {
         try asStore { () throws(FileError) in
             try system.link(path, to: target)
             try system.syncFolder(parentFolder(of: target))
+        }
+    }
+
+    /// Makes a copy of a file, durably; nothing is left of it when it throws.
+    package static func copy(_ path: String, to target: String) throws(StoreError) {
+        let temporary = "\(target).partial"
+        do {
+            try asStore { () throws(FileError) in
+                if system.exists(temporary) { try system.remove(temporary) }
+                let from = try DurableFile(path, for: .reading(followingLinks: false), in: system)
+                var to = try DurableFile(temporary, for: .making(mode: 0o600), in: system)
+                let size = try from.size()
+                var offset = 0
+                while offset < size {
+                    let bytes = try from.read(at: UInt64(offset), count: min(1 << 20, size - offset))
+                    try to.write(bytes, at: UInt64(offset))
+                    offset += bytes.count
+                }
+                try to.sync()
+                try system.rename(temporary, to: target, replacing: true)
+                try system.syncFolder(parentFolder(of: target))
+            }
+        } catch {
+            _ = try? system.remove(temporary)
+            throw error
         }
     }
 

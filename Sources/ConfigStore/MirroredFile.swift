@@ -258,6 +258,9 @@ struct MirroredFile: Sendable {
     ) -> Opened {
         var opened = Opened(content: content, position: found.flatMap(CopyPosition.init))
         do throws(StoreError) {
+            // The file's name may be one that a failed attempt has left, and that a power cut would take: who has read it
+            // relies on both.
+            if found == nil { try asStore { () throws(FileError) in try files.syncFolder(parentFolder(of: path)) } }
             let sequence = (found?.highestSequence ?? 0) + 1
             // A copy with a damaged slot is replaced as a whole, on other blocks of the device.
             if found?.problems.isEmpty == true, let position = opened.position {

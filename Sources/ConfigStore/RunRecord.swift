@@ -1,6 +1,6 @@
 import HyperVStorage
 import RoostPrimitives
-import VMConfiguration
+package import VMConfiguration
 
 /// What is known of a machine's last start, kept in its `.vmrs` so that the next roostd finds the guest again.
 ///
@@ -53,6 +53,9 @@ package struct RunRecord: Sendable, Hashable {
     /// Whether the disks are as a guest leaves them that has shut down; false from its start to its shutdown.
     package var isAtRest = true
 
+    /// The disks of a machine that is saved, as its memory knows them; empty when nobody has noted them.
+    package var savedDisks: [CheckpointRecord.Disk] = []
+
     package init(phase: Phase) { self.phase = phase }
 
     private static let root = "configuration/roost/run"
@@ -83,6 +86,12 @@ package struct RunRecord: Sendable, Hashable {
         standstill = Standstill(rawValue: string("standstill")) ?? .none
         // A record of a roostd that did not know the key says nothing of it.
         isAtRest = node["at_rest"]?.value != .bool(false)
+        savedDisks = (node["saved_disks"]?.children ?? []).compactMap { disk in
+            guard case .string(let path)? = disk["path"]?.value, case .uint(let size)? = disk["size"]?.value,
+                case .int(let changed)? = disk["changed"]?.value
+            else { return nil }
+            return CheckpointRecord.Disk(path: path, sizeInBytes: size, changed: changed)
+        }
     }
 
     func store(in tree: inout KeyNode) {
@@ -97,5 +106,12 @@ package struct RunRecord: Sendable, Hashable {
             ("standstill", .string(standstill.rawValue)),
         ]
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
+        tree.remove("\(Self.root)/saved_disks")
+        for (number, disk) in savedDisks.enumerated() {
+            let place = "\(Self.root)/saved_disks/disk\(number)"
+            tree.set("\(place)/path", .string(disk.path))
+            tree.set("\(place)/size", .uint(disk.sizeInBytes))
+            tree.set("\(place)/changed", .int(disk.changed))
+        }
     }
 }

@@ -319,7 +319,8 @@ extension Host {
                 )
             }
             paths.formUnion(own)
-            guard !configuration.spareDisks.contains(path) else { throw standsBelow(path, verb) }
+            // The one that a guest writes to is spare too when its merge was given up.
+            guard !configuration.spareDisks.contains(path) || own.contains(path) else { throw standsBelow(path, verb) }
         }
         let found = paths
         if try await onDisk({ Self.below(found).contains(path) }) { throw standsBelow(path, verb) }

@@ -179,7 +179,10 @@ extension Host {
 // Making
 extension Host {
     private func make(_ prepared: PreparedImport, _ reporter: JobCenter.Reporter) async throws -> VirtualMachine {
-        let configuration = prepared.plan.configuration
+        var changed = prepared.plan.configuration
+        // What was due elsewhere was not missed here.
+        changed.checkpointSchedule?.since = secondsSinceEpoch()
+        let configuration = changed
         let id = configuration.id
         let directory = context.directory
         let file = directory.configuration(id, configuration.version.fileFormat)

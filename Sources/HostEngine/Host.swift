@@ -33,6 +33,7 @@ package actor Host {
         try await onDisk { SeedImage.sweep(folder: directory.cache) }
         let store = context.store
         do {
+            try await onDisk { [context] in try CheckpointTrial.sweep(context) }
             for id in try await onDisk({ try CreationJournal.recover(in: directory) }) {
                 context.log.notice("undid the making of a machine or disk that was cut off", metadata: ["id": "\(id)"])
             }
@@ -201,6 +202,7 @@ package actor Host {
         machines[machine.id] = nil
         if names[name] == machine.id { names[name] = nil }
         context.roster.remove(machine.id)
+        context.schedules.set(machine.id, nil)
         context.events.publish("vm.removed", virtualMachine: machine.id, subject: name, message: "\(name) was removed")
         return warnings
     }
@@ -245,6 +247,8 @@ package actor Host {
 
     /// Applies each running machine's automatic stop action, as when the host goes down; returns when all are off.
     package func stopGuests(timeoutSeconds: Int) async {
+        // Nothing of a machine's waits for a checkpoint that nobody will use.
+        await context.jobs.cancelAll { $0.kind.hasPrefix("checkpoint.") }
         await withDiscardingTaskGroup { group in
             for machine in machines.values {
                 group.addTask { await machine.stopForHost(timeoutSeconds: timeoutSeconds) }

@@ -100,7 +100,8 @@ extension HostContext {
             log: log,
             bootID: bootID,
             images: images,
-            keeper: keeper
+            keeper: keeper,
+            schedules: ScheduleBook { keeper.shelf.lastAutomatic(of: $0) }
         )
     }
 }

@@ -26,6 +26,8 @@ package struct HostContext: Sendable {
     package var images: DiskImages
     /// The checkpoints of all machines, and who makes and applies them.
     var keeper: CheckpointKeeper
+    /// When machines take checkpoints by themselves.
+    var schedules: ScheduleBook
     /// How long roostd waits for QEMU to come up.
     package var launchDeadline = Duration.seconds(30)
 

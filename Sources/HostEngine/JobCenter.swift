@@ -143,6 +143,11 @@ package actor JobCenter {
         return job
     }
 
+    /// Asks all jobs of some kind to stop.
+    func cancelAll(where isMeant: (Job) -> Bool) {
+        for (id, job) in jobs where job.state == .running && isMeant(job) { tasks[id]?.cancel() }
+    }
+
     private func release(_ id: Int, _ waiter: Int) {
         waiters[id]?.removeValue(forKey: waiter)?.resume()
     }

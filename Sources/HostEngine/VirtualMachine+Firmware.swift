@@ -206,7 +206,7 @@ extension VirtualMachine {
 }
 
 /// Writes a fresh variable store as the configuration's Secure Boot settings say, owned by QEMU's user.
-private func writeVariables(
+func writeVariables(
     _ configuration: VirtualMachineConfiguration,
     _ firmware: UEFIFirmware,
     to path: String,

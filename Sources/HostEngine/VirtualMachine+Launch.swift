@@ -38,6 +38,7 @@ extension VirtualMachine {
         // Until QEMU exists a roostd that is killed leaves the automatic start still to be done.
         starting.isStartPending = record.isStartPending
         starting.isAtRest = record.isAtRest
+        starting.savedDisks = saved == nil ? [] : record.savedDisks
         try await writeDurably(starting)
 
         // From here on QEMU may change them.

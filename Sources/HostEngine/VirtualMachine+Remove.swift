@@ -24,6 +24,7 @@ extension VirtualMachine {
         if cycle.damage != nil { return try await removeBroken() }
         try requireEnded("remove")
         try requireDisksAtRest("remove")
+        try requireCheckpointsUnread("remove")
         // A record written behind the removal would bring its file back.
         await finishRecordWrites()
         try await settleCheckpoints()

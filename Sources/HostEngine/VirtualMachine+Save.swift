@@ -39,25 +39,24 @@ extension VirtualMachine {
             guard let machine, cycle.state == .saving else { throw CancellationError() }
             let path = host.directory.savedState(id)
             var info = stateInfo(try await load())
-            var isSent = false
             do {
                 try await standStill(machine)
                 info.wasRunning = record.standstill == .running
                 let sink = try await onDisk { try SavedStateSink(path) }
                 try await machine.sendState(as: host.user, onProgress: { await progress?($0) }) { try sink.append($0) }
-                isSent = true
+                try await noteSavedDisks()
                 try await onDisk { [info] in try sink.finish(info) }
                 // Turned off, or ended, while the disk was writing: nobody waits for this state any more.
                 guard cycle.state == .saving else { throw CancellationError() }
             } catch {
-                try await giveUpSave(machine, isSent: isSent)
+                try await giveUpSave(machine)
                 throw error
             }
         }
     }
 
     /// Lets the guest go on after a save that failed, once there is surely no file that could be taken for its state.
-    private func giveUpSave(_ machine: RunningMachine, isSent: Bool) async throws {
+    private func giveUpSave(_ machine: RunningMachine) async throws {
         do {
             try await deleteSavedState()
         } catch {
@@ -67,14 +66,10 @@ extension VirtualMachine {
                         + "(\(APIError(translating: error)))"
                 )
             )
+            if record.standstill == .running { keepTryingToGoOn(machine) }
             throw error
         }
         guard self.machine?.process.identity == machine.process.identity, !cycle.isEndExpected else { return }
-        if isSent, record.standstill == .paused {
-            // QEMU has let go of the disks, and takes them again only when the guest runs.
-            _ = try? await machine.monitor.execute(QMPCommands.Continue())
-            _ = try? await machine.monitor.execute(QMPCommands.Stop(), deadline: Self.stopDeadline)
-        }
         // What goes wrong here is shown as the reason why the guest is paused.
         _ = try? await leaveStandstill(machine)
     }
@@ -116,6 +111,9 @@ extension VirtualMachine {
 
     /// Refuses what a saved state would not fit any more.
     func requireNoSavedState(_ what: String) throws {
+        if cycle.state == .saving {
+            throw APIError(.invalidState, "cannot \(what) \(name) while it is saved: wait until that is done")
+        }
         guard cycle.state == .saved else { return }
         throw APIError(
             .invalidState,
@@ -139,6 +137,7 @@ extension VirtualMachine {
         if isPaused { handle(.processorsStopped(reason: nil)) }
         var next = record
         next.standstill = .none
+        next.savedDisks = []
         write(next)
         setClockIfBehind()
     }
@@ -167,7 +166,13 @@ extension VirtualMachine {
         _ preparation: LaunchPreparation
     ) async throws -> SavedStateSource? {
         let path = host.directory.savedState(id)
-        guard fileExists(path) else { return nil }
+        guard fileExists(path) else {
+            guard cycle.hasSavedState else { return nil }
+            throw APIError(
+                .notFound,
+                "cannot start \(name) from its saved state, which is gone; \(Self.coldStart(name))"
+            )
+        }
         guard cycle.hasSavedState else {
             // Of a save that nobody waited for: the disks may be others by now.
             host.log.warning("a saved state that belongs to nothing is deleted", metadata: ["machine": "\(name)"])
@@ -180,20 +185,18 @@ extension VirtualMachine {
         } catch {
             throw savedStateProblem(error)
         }
-        let info = source.info
-        let needs: [(field: String, wanted: String, found: String)] = [
-            ("virtual machine", info.machine.uppercased, id.uppercased),
-            ("virtual hardware", info.machineType, preparation.machineType),
-            ("processor model", info.processorModel, preparation.processorModel),
-            ("accelerator", info.accelerator, host.verdict.accelerator.rawValue),
-            ("memory in MiB", "\(info.memoryMiB)", "\(configuration.memory.startup)"),
-            ("number of processors", "\(info.processors)", "\(configuration.processors.count)"),
-        ]
-        if let need = needs.first(where: { $0.wanted != $0.found }) {
-            throw unfit("\(need.field) \(need.wanted), and this is \(need.found)")
-        }
-        if let version = QEMUVersion(info.qemuVersion), host.installation.version < version {
-            throw unfit("QEMU \(version) or newer, and this host has \(host.installation.version)")
+        let fit = SavedStateFit(
+            machine: id,
+            machineType: preparation.machineType,
+            processorModel: preparation.processorModel,
+            accelerator: host.verdict.accelerator.rawValue,
+            memoryMiB: UInt64(clamping: configuration.memory.startup),
+            processors: configuration.processors.count,
+            qemu: host.installation.version
+        )
+        if let problem = fit.problem(with: source.info) { throw unfit(problem) }
+        if let changed = try await changedSavedDisk() {
+            throw unfit("the disk \(changed) as it was, and another machine or program has changed it since")
         }
         return source
     }
@@ -228,7 +231,17 @@ extension VirtualMachine {
             throw savedStateProblem(error)
         }
         let (from, to) = (host.directory.savedState(id), host.directory.resumedState(id))
-        try await onDisk { try FileAccess.rename(from, to: to) }
+        do {
+            try await onDisk {
+                // The memory of a checkpoint has several names, and a file that has both is renamed by doing nothing.
+                try FileAccess.remove(to)
+                try FileAccess.rename(from, to: to)
+            }
+        } catch {
+            // QEMU has not run: the memory is as good as before.
+            _ = try? await keepSavedState()
+            throw error
+        }
     }
 }
 
@@ -236,7 +249,7 @@ extension VirtualMachine {
     /// Gives the file its name again: QEMU has refused to let the guest run, so that it has not changed anything.
     func keepSavedState() async throws {
         let (from, to) = (host.directory.resumedState(id), host.directory.savedState(id))
-        try await onDisk { try FileAccess.rename(from, to: to) }
+        try await onDisk { if fileExists(from) { try FileAccess.rename(from, to: to) } }
     }
 
     /// Deletes the file from which the guest has gone on.
@@ -256,6 +269,12 @@ extension VirtualMachine {
             for file in [SavedStateWriter.temporary(path), directory.resumedState(id)] { try FileAccess.remove(file) }
         }
         guard fileExists(path) else { return false }
+        // Whoever saves a guest, or lets it go on, says so first. This one ran without, and has written to its disks since.
+        if [.running, .stopping].contains(record.phase), record.standstill == .none {
+            host.log.warning("a saved state that belongs to nothing is deleted", metadata: ["machine": "\(name)"])
+            _ = try? await deleteSavedState()
+            return false
+        }
         if let process = leftQEMU() {
             process.signal(9)
             _ = await process.end()

@@ -79,6 +79,7 @@ extension VirtualMachine {
             automaticStartDelaySeconds: Int(configuration.automaticStartDelay.components.seconds),
             automaticStopAction: .init(configuration.automaticStopAction),
             checkpointType: .init(configuration.checkpointType),
+            checkpointSchedule: scheduleInfo(configuration),
             drives: drives(configuration),
             networkAdapters: adapters,
             freeNetworkAdapterSlots: configuration.generation == .two
@@ -135,6 +136,8 @@ extension VirtualMachine {
             }
             if let action = request.automaticStopAction { configuration.automaticStopAction = action.stored }
             if let type = request.checkpointType { configuration.checkpointType = type.stored }
+            if let wanted = request.checkpointSchedule { try configuration.change(wanted) }
+            try configuration.checkSchedule()
             for (service, isOn) in services { configuration.integrationServices[service] = isOn }
             try configuration.validate()
         }

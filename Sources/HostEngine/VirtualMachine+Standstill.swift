@@ -3,6 +3,8 @@ import Logging
 import QEMUDriver
 import QMP
 import RoostAPI
+import RoostPrimitives
+import VMConfiguration
 
 /// Moments in which the guest's processors stand still for Roost, and nobody is told that they are paused.
 extension VirtualMachine {
@@ -10,23 +12,33 @@ extension VirtualMachine {
     ///
     /// A roostd that is killed in between leaves a note by which the next one lets them run. They do not run while the
     /// configuration names other files than QEMU uses: the machine is shown as paused then, and a resume tries again.
-    func atStandstill(_ body: @escaping @Sendable (CheckpointKeeper.Machine) async throws -> Void) async throws {
+    ///
+    /// - Returns: how long they stood still at the most.
+    func atStandstill(
+        _ body: @escaping @Sendable (CheckpointKeeper.Machine) async throws -> Void
+    ) async throws -> Duration {
         try await gate.run { try await holdStill(body) }
     }
 
     /// The same within the gate.
-    func holdStill(_ body: @escaping @Sendable (CheckpointKeeper.Machine) async throws -> Void) async throws {
+    func holdStill(
+        _ body: @escaping @Sendable (CheckpointKeeper.Machine) async throws -> Void
+    ) async throws -> Duration {
         try await processorGate.run {
             guard let machine else { throw APIError(.invalidState, "\(name) has ended meanwhile") }
             var failure: (any Error)?
+            let begun = ContinuousClock.now
             do {
                 try await standStill(machine, hidden: true)
                 try await body(kept)
             } catch {
                 failure = error
             }
+            let isRunning = (try? await machine.monitor.execute(QMPCommands.QueryStatus()).isRunning) ?? false
+            let end = ContinuousClock.now
             _ = try await leaveStandstill(machine)
             if let failure { throw failure }
+            return (isRunning ? end : .now) - begun
         }
     }
 
@@ -69,7 +81,10 @@ extension VirtualMachine {
         }
         let resumes = record.standstill == .running
         do {
+            // From here on no memory that was written of it fits its disks.
+            if fileExists(host.directory.savedState(id)) { try await deleteSavedState() }
             try await host.keeper.followQEMU(kept)
+            if !resumes { try await takeDisksAgain(machine) }
             if resumes, !(try await machine.monitor.execute(QMPCommands.QueryStatus()).isRunning) {
                 if cycle.state != .paused && cycle.state != .saving { hiddenResumes += 1 }
                 try await machine.monitor.execute(QMPCommands.Continue())
@@ -83,12 +98,78 @@ extension VirtualMachine {
                         + "resume (\(APIError(translating: error)))"
                 )
             )
+            if resumes { keepTryingToGoOn(machine) }
             throw error
         }
         var next = record
         next.standstill = .none
+        next.savedDisks = []
         // At worst the next roostd finds a guest that runs already.
         _ = try? await writeDurably(next)
         return resumes
+    }
+
+    /// Tries again and again, ever more seldom, to let the processors of a guest go on that was to stand still for a moment.
+    func keepTryingToGoOn(_ machine: RunningMachine) {
+        guard standstillTask == nil else { return }
+        standstillTask = Task {
+            var pause = Duration.seconds(2)
+            while (try? await Task.sleep(for: pause)) != nil, record.standstill == .running, cycle.state == .paused,
+                self.machine?.process.identity == machine.process.identity
+            {
+                if (try? await finishStandstill(machine)) != nil { break }
+                pause = min(pause * 2, .seconds(60))
+            }
+            standstillTask = nil
+        }
+    }
+
+    /// Lets a QEMU that has sent its state have its disks again, which it takes only when the guest runs.
+    private func takeDisksAgain(_ machine: RunningMachine) async throws {
+        guard try await machine.monitor.execute(QMPCommands.QueryStatus()).state.rawValue == "postmigrate" else {
+            return
+        }
+        if cycle.state != .paused { hiddenResumes += 1 }
+        try await machine.monitor.execute(QMPCommands.Continue())
+        hiddenStops += 1
+        try await machine.monitor.execute(QMPCommands.Stop(), deadline: Self.stopDeadline)
+    }
+
+    // MARK: - Disks of a saved machine
+
+    /// Notes what the disks are like that the memory on the disk fits.
+    func noteSavedDisks() async throws {
+        let configuration = try await load()
+        let paths = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path)
+        var next = record
+        next.savedDisks = try await onDisk { try paths.map { try CheckpointKeeper.disk($0, .qcow2) } }
+        try await writeDurably(next)
+    }
+
+    /// Forgets what was noted of the disks.
+    func forgetSavedDisks() async throws {
+        guard !record.savedDisks.isEmpty else { return }
+        var next = record
+        next.savedDisks = []
+        try await writeDurably(next)
+    }
+
+    /// A disk that somebody else has changed since the memory was written; nil when there is none, as far as is known.
+    func changedSavedDisk() async throws -> String? {
+        let noted = record.savedDisks
+        return try await onDisk { noted.first { (try? CheckpointKeeper.disk($0.path, $0.format)) != $0 }?.path }
+    }
+
+    /// Runs something of Roost's own that changes files of a saved machine and not what they hold.
+    func keepingSavedDisks(_ body: () async throws -> Void) async throws {
+        guard cycle.hasSavedState, !record.savedDisks.isEmpty, try await changedSavedDisk() == nil else {
+            return try await body()
+        }
+        // Unknown while it is under way: a cut says nothing of others.
+        try await forgetSavedDisks()
+        var failure: (any Error)?
+        do { try await body() } catch { failure = error }
+        if cycle.hasSavedState { try await noteSavedDisks() }
+        if let failure { throw failure }
     }
 }

@@ -55,6 +55,10 @@ package actor VirtualMachine {
     private var lastRecordWrite: Task<Void, Never>?
     /// Whether a checkpoint is being applied, removed or copied, which may take long.
     var isBusyWithDisks = false
+    /// How many look at what its checkpoints keep, beside everything else.
+    var checkpointReaders = 0
+    /// Tries to let a guest go on.
+    var standstillTask: Task<Void, Never>?
     /// Takes how far a save, or the start behind one, has come.
     var saveProgress: (@Sendable (Double) async -> Void)?
     private var saveTask: Task<Void, Never>?
@@ -93,25 +97,6 @@ package actor VirtualMachine {
 
     /// Whether QEMU exists or is being started.
     package var isActive: Bool { cycle.isActive }
-
-    /// Writes the machine's row into the host's list.
-    package func updateRoster() {
-        cycle.name = name
-        host.roster.set(
-            VirtualMachineSummary(
-                id: id,
-                name: name,
-                state: cycle.shownState,
-                generation: summary?.generation.rawValue,
-                version: summary?.version.description,
-                memoryMiB: summary?.memoryStartupMiB,
-                processors: summary?.processorCount,
-                reason: cycle.shownReason,
-                configurationFile: cycle.shownState == .broken ? path : nil
-            ),
-            startedAt: machine == nil ? nil : record.startedAt
-        )
-    }
 
     /// Carries out a command and waits until the machine is in the state asked for.
     ///

@@ -2,6 +2,10 @@ package import NIOCore
 package import QMP
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// The channel to the agent inside a guest.
 ///
 /// The guest is not trusted: whatever it sends costs it its own commands and nothing else.
@@ -53,6 +57,22 @@ package final class GuestAgentConnection: Sendable {
             self.perform(self.state.withLock { $0.session.abandon(id) })
         }
         return try Command.response(from: value)
+    }
+
+    /// Another descriptor of the connection's socket.
+    ///
+    /// - Throws: `EngineError` when the channel is not open.
+    func duplicatedSocket() async throws -> OwnedDescriptor {
+        guard let channel = state.withLock({ $0.channel }) else {
+            throw EngineError(.failed, "the guest agent's channel is not open")
+        }
+        let number: Int32? = try await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+                fcntl(socket, F_DUPFD_CLOEXEC, 0)
+            }
+        }.get()
+        guard let number, number >= 0 else { throw EngineError(.failed, "the guest agent's channel has no socket") }
+        return OwnedDescriptor(number)
     }
 
     /// Closes the connection.

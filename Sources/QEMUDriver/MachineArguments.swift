@@ -185,6 +185,9 @@ package struct MachineArguments {
         case .user:
             add("-netdev", "user,id=net\(index)")
             device += ",netdev=net\(index)"
+        case .isolatedUser:
+            add("-netdev", "user,id=net\(index),restrict=on")
+            device += ",netdev=net\(index)"
         case .tap(let descriptor):
             add("-netdev", "tap,id=net\(index),fd=\(descriptor)")
             device += ",netdev=net\(index)"

@@ -7,6 +7,8 @@ package struct MachinePlan: Sendable, Hashable {
     package enum NetworkBackend: Sendable, Hashable {
         /// QEMU's own NAT.
         case user
+        /// The same without a way out, and none in.
+        case isolatedUser
         /// A tap device; the number is QEMU's descriptor.
         case tap(descriptor: Int)
         /// The cable is unplugged.

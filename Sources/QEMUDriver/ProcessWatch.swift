@@ -44,6 +44,9 @@ package final class ProcessWatch: Sendable {
         }
     }
 
+    /// Reaps a process whenever it ends.
+    static func reaping(_ process: SpawnedProcess) -> ReadWatch { follow(process) { _ in } }
+
     /// Stops following; `onEnd` is not called any more once a call under way has returned.
     package func cancel() { watch.cancel() }
 

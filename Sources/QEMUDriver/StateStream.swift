@@ -59,17 +59,29 @@ extension RunningMachine {
 
     /// Lets QEMU send the next state while the guest goes on, or not; returns whether it can.
     ///
-    /// The host's kernel must let QEMU's user follow writes (userfaultfd(2)): `vm.unprivileged_userfaultfd` is 1, or QEMU runs
-    /// as root.
+    /// The host's kernel must let QEMU's user follow writes (userfaultfd(2)): `vm.unprivileged_userfaultfd` is 1. A QEMU before 8.1
+    /// never ends to protect the memory when the sending is cancelled or its other end goes away, and the guest is stuck for
+    /// good then: such a one is not let.
     package func sendInBackground(_ wanted: Bool) async -> Bool {
+        if wanted, version < QEMUVersion(8, 1, 0) { return false }
         let command = QMPCommands.MigrateSetCapabilities(["background-snapshot": wanted])
         return (try? await monitor.execute(command)) != nil
     }
 
     /// Waits until the processors run or the migration has ended.
+    ///
+    /// QEMU lets them run again itself when it has written down its devices. Since version 9.0 it leaves them as it found
+    /// them; there memory is sent once the devices are done.
     private func waitForProcessors() async throws {
         while try await !monitor.execute(QMPCommands.QueryStatus()).isRunning {
-            if try await monitor.execute(QMPCommands.QueryMigrate()).state?.isFinal == true { return }
+            let status = try await monitor.execute(QMPCommands.QueryMigrate())
+            if status.state?.isFinal == true { return }
+            if version >= QEMUVersion(9, 0, 0), let memory = status.memory,
+                memory.remainingInBytes < memory.totalInBytes,
+                memory.remainingInBytes > 0
+            {
+                return try await monitor.execute(QMPCommands.Continue())
+            }
             try await Task.sleep(for: .milliseconds(1))
         }
     }

@@ -59,14 +59,29 @@ extension Tool {
                 let environment = readSmallFile("/proc/\(name)/environ"), ToolOwner.hasEnded(environment),
                 let process = SpawnedProcess.find(identity)
             else { continue }
-            process.signal(SIGKILL)
+            // One that keeps a guest from staying frozen thaws it first.
+            process.signal(SIGTERM)
             ended.append(process)
         }
-        for process in ended {
+        for process in ended where !process.hasEnded(within: 1000) {
+            process.signal(SIGKILL)
             // A process that hangs in the kernel (a dead network file system) is not waited for.
-            var waited = pollfd(fd: process.pidfd.number, events: Int16(POLLIN), revents: 0)
-            poll(&waited, 1, 5000)
+            _ = process.hasEnded(within: 5000)
         }
         return ended.map(\.identity.processID)
+    }
+}
+
+extension SpawnedProcess {
+    /// Ends it, and waits until it is gone, some seconds at most; blocks.
+    package func endAndWait() {
+        signal(SIGKILL)
+        _ = hasEnded(within: 5000)
+    }
+
+    /// Whether it ends within some milliseconds; blocks for as long.
+    fileprivate func hasEnded(within milliseconds: Int32) -> Bool {
+        var waited = pollfd(fd: pidfd.number, events: Int16(POLLIN), revents: 0)
+        return poll(&waited, 1, milliseconds) == 1
     }
 }

@@ -38,6 +38,8 @@ public struct CheckpointSummary: Codable, Hashable, Sendable, Identifiable {
     public var depth: Int
     /// Whether the machine came from it last.
     public var isCurrent: Bool
+    /// Whether the machine's schedule made it, and gives it up again when there are enough newer ones.
+    public var isAutomatic: Bool
     /// How consistent its disks are.
     public var consistency: CheckpointConsistency
 
@@ -50,6 +52,7 @@ public struct CheckpointSummary: Codable, Hashable, Sendable, Identifiable {
         parent: GUID?,
         depth: Int,
         isCurrent: Bool,
+        isAutomatic: Bool = false,
         consistency: CheckpointConsistency
     ) {
         self.id = id
@@ -59,6 +62,7 @@ public struct CheckpointSummary: Codable, Hashable, Sendable, Identifiable {
         self.parent = parent
         self.depth = depth
         self.isCurrent = isCurrent
+        self.isAutomatic = isAutomatic
         self.consistency = consistency
     }
 }
@@ -82,6 +86,26 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
         }
     }
 
+    /// What a start of a throw-away copy has shown.
+    public struct Verification: Codable, Hashable, Sendable {
+        /// When it ended, as RFC 3339 text in UTC.
+        public var time: String
+        /// Whether all was well.
+        public var passed: Bool
+        /// What was looked at, and what was found wrong.
+        public var detail: String
+        /// From the start of the copy until its guest agent answered, in milliseconds; nil when it did not.
+        public var bootMilliseconds: Int64?
+
+        /// A verification of the given fields.
+        public init(time: String, passed: Bool, detail: String, bootMilliseconds: Int64?) {
+            self.time = time
+            self.passed = passed
+            self.detail = detail
+            self.bootMilliseconds = bootMilliseconds
+        }
+    }
+
     /// How consistent the disks are.
     public var consistency: CheckpointConsistency
     /// Why it is not better; nil when there is nothing to say.
@@ -102,6 +126,8 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
     public var memoryBytes: Int64?
     /// How long the guest's processors stood still for the memory, in microseconds.
     public var pauseMicroseconds: Int64?
+    /// What the last verification has shown; nil when there was none.
+    public var verification: Verification?
 
     /// A receipt of the given fields.
     public init(
@@ -114,8 +140,10 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
         agentVersion: String?,
         hasVariables: Bool,
         memoryBytes: Int64? = nil,
-        pauseMicroseconds: Int64? = nil
+        pauseMicroseconds: Int64? = nil,
+        verification: Verification? = nil
     ) {
+        self.verification = verification
         (self.memoryBytes, self.pauseMicroseconds) = (memoryBytes, pauseMicroseconds)
         self.consistency = consistency
         self.reason = reason
@@ -231,6 +259,21 @@ public struct RemoveCheckpointRequest: Codable, Hashable, Sendable {
 
     /// A request of the given fields.
     public init(subtree: Bool? = nil) { self.subtree = subtree }
+}
+
+/// The body of `POST /v1/vms/{vm}/checkpoints/{checkpoint}/verify`.
+///
+/// Answered by a ``Job`` whose result says what was looked at.
+public struct VerifyCheckpointRequest: Codable, Hashable, Sendable {
+    /// A command for the guest's shell, which has to end with exit code 0; nil for a look at the file systems.
+    public var command: String?
+    /// Seconds within which all has to be over, 1 to 86,400; nil means 300.
+    public var timeoutSeconds: Int?
+
+    /// A request of the given fields.
+    public init(command: String? = nil, timeoutSeconds: Int? = nil) {
+        (self.command, self.timeoutSeconds) = (command, timeoutSeconds)
+    }
 }
 
 /// The body of `POST /v1/vms/{vm}/checkpoints/{checkpoint}/new-vm`.

@@ -89,6 +89,8 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
     public var automaticStopAction: AutomaticStopAction
     /// `Disabled`, `Production`, `ProductionOnly` or `Standard` (Hyper-V: CheckpointType).
     public var checkpointType: CheckpointType
+    /// When it takes checkpoints by itself; nil for never.
+    public var checkpointSchedule: CheckpointScheduleInfo?
     /// The drives, in controller order.
     public var drives: [DriveInfo]
     /// The network adapters, in the order of the configuration.
@@ -112,6 +114,7 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
         automaticStartDelaySeconds: Int,
         automaticStopAction: AutomaticStopAction,
         checkpointType: CheckpointType,
+        checkpointSchedule: CheckpointScheduleInfo? = nil,
         drives: [DriveInfo],
         networkAdapters: [NetworkAdapterInfo],
         freeNetworkAdapterSlots: Int?,
@@ -127,6 +130,7 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
         self.automaticStartDelaySeconds = automaticStartDelaySeconds
         self.automaticStopAction = automaticStopAction
         self.checkpointType = checkpointType
+        self.checkpointSchedule = checkpointSchedule
         self.drives = drives
         self.networkAdapters = networkAdapters
         self.freeNetworkAdapterSlots = freeNetworkAdapterSlots

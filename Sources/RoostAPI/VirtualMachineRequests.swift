@@ -53,6 +53,8 @@ public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
     public var automaticStopAction: AutomaticStopAction?
     /// Which kind of checkpoint the machine takes.
     public var checkpointType: CheckpointType?
+    /// When the machine takes checkpoints by itself.
+    public var checkpointSchedule: CheckpointScheduleRequest?
     /// Integration services to offer or not, by name.
     public var integrationServices: [String: Bool]?
 

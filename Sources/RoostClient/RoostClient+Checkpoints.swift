@@ -50,6 +50,20 @@ extension RoostClient {
         return try await value(Request(.post, path, body: encode(request), waitSeconds: waitSeconds))
     }
 
+    /// Starts a throw-away copy of what a checkpoint keeps and looks whether all is well; the job's result says what was
+    /// looked at, and the job fails with `.corrupt` when something is wrong.
+    ///
+    /// Maps to `POST /v1/vms/{vm}/checkpoints/{checkpoint}/verify`.
+    public func verifyCheckpoint(
+        of vm: String,
+        _ checkpoint: String,
+        _ request: VerifyCheckpointRequest = VerifyCheckpointRequest(),
+        waitSeconds: Int? = nil
+    ) async throws -> Job {
+        let path = ["vms", vm, "checkpoints", checkpoint, "verify"]
+        return try await value(Request(.post, path, body: encode(request), waitSeconds: waitSeconds))
+    }
+
     /// Exports what a checkpoint keeps as a machine's folder; the job's result is the path of the folder.
     ///
     /// Maps to `POST /v1/vms/{vm}/checkpoints/{checkpoint}/export`.

@@ -49,6 +49,19 @@ struct CheckpointRoutes {
                 return nil
             }
         }
+        api.post("vms/:vm/checkpoints/:checkpoint/verify") { request, context in
+            let body = try await request.decode(VerifyCheckpointRequest.self, orEmpty: .init())
+            let (reference, checkpoint) = (try context.argument("vm"), try context.argument("checkpoint"))
+            let machine = try await host.machine(reference)
+            return try await host.answer(
+                request,
+                "checkpoint.verify",
+                subject: await machine.name,
+                machine: machine.id
+            ) { _ in
+                try await machine.verifyCheckpoint(checkpoint, body)
+            }
+        }
         api.post("vms/:vm/checkpoints/:checkpoint/export") { request, context in
             let body = try await request.decode(ExportVirtualMachineRequest.self)
             let (reference, checkpoint) = (try context.argument("vm"), try context.argument("checkpoint"))

@@ -21,6 +21,8 @@ public struct ConfigurationSummary: Hashable, Sendable, Identifiable {
     public var automaticStartAction: AutomaticStartAction
     /// What happens when the host shuts down.
     public var automaticStopAction: AutomaticStopAction
+    /// When it takes checkpoints by itself; nil for never.
+    public var checkpointSchedule: CheckpointSchedule?
 
     /// Reads and checks the identity, the processors and the memory, and takes the rest as it is, without the other checks
     /// of a whole configuration.
@@ -38,6 +40,7 @@ public struct ConfigurationSummary: Hashable, Sendable, Identifiable {
         self.notes = notes.isEmpty ? nil : notes
         automaticStartAction = root[VirtualMachineConfiguration.startActionKey]
         automaticStopAction = root[VirtualMachineConfiguration.stopActionKey]
+        checkpointSchedule = root.checkpointSchedule
         try VirtualMachineConfiguration.checkBounds(processorCount, memoryStartupMiB, name: name, version)
     }
 
@@ -54,5 +57,6 @@ public struct ConfigurationSummary: Hashable, Sendable, Identifiable {
         self.notes = notes.isEmpty ? nil : notes
         automaticStartAction = root[VirtualMachineConfiguration.startActionKey]
         automaticStopAction = root[VirtualMachineConfiguration.stopActionKey]
+        checkpointSchedule = root.checkpointSchedule
     }
 }

@@ -115,6 +115,7 @@ struct Roostd: AsyncParsableCommand {
             ]
         )
         var services: [any Service] = [ServerService(server: server, events: context.events)]
+        services.append(ScheduleService(host: host))
         if scrubInterval > 0 { services.append(ScrubService(host: host, interval: .seconds(scrubInterval * 3600))) }
         var configuration = ServiceGroupConfiguration(
             services: services,
@@ -153,6 +154,15 @@ private struct ServerService: Service {
         } onGracefulShutdown: {
             events.finish()
         }
+    }
+}
+
+/// Takes the checkpoints that machines' schedules ask for, until roostd is told to end.
+private struct ScheduleService: Service {
+    let host: Host
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await host.runSchedules() }
     }
 }
 

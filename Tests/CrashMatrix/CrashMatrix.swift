@@ -39,13 +39,13 @@ package struct CrashMatrix: Sendable {
             Scenario(name: "renamed machines and run records", run: renamesAndRecords, seeds: 1),
             Scenario(name: "the host's own record", run: hostRecord, seeds: 1),
             Scenario(name: "machines made, copied and removed", run: comingAndGoing, seeds: 1),
-            Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 4),
+            Scenario(name: "random sequences of everything", run: everything(.v8_0, steps: 7), seeds: 6),
             Scenario(
                 name: "random sequences of everything, version 5.0 (XML)",
                 run: everything(.v5_0, steps: 3),
                 seeds: 1
             ),
-            Scenario(name: "one file without a copy: random changes", run: container, seeds: 4),
+            Scenario(name: "one file without a copy: random changes", run: container, seeds: 6),
             Scenario(name: "one file without a copy: a log that has to grow", run: growth, seeds: 1),
             Scenario(name: "one file without a copy: chained object tables", run: chains, seeds: 1),
             Scenario(name: "failing calls: no space", run: faults(.noSpace), seeds: 1),

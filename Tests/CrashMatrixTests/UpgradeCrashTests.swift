@@ -178,6 +178,26 @@ private struct Upgrade: Sendable {
         #expect(tally.tried > 20)
         #expect(tally.lost == 0, "\(tally.findings)")
     }
+
+    @Test func whatIsFoundBehindAFailedAttemptIsDurableInBothPlaces() throws {
+        let directory = Self.directory
+        var wanted = HostRecord()
+        wanted.bootID = "wanted"
+        var (found, failed) = (0, 0)
+        for call in 1..<40 {
+            let disk = SimulatedDisk(folders: ["/", "/state", directory.copies])
+            disk.faults.fail(call: call, with: .ioError)
+            if (try? Self.store(disk).save(wanted)) == nil { failed += 1 }
+            _ = disk.faults.heal()
+            guard try Self.store(disk).hostRecord() == wanted else { continue }
+            found += 1
+            let state = disk.state
+            let cut = PowerCut(arrives: state.pending.map { _ in false })
+            let after = SimulatedDisk.cut(state, cut, faults: Faults())
+            #expect(after.exists(directory.hostFile) && after.exists(directory.copy(of: directory.hostFile)), "\(call)")
+        }
+        #expect(failed > 5 && found > 0)
+    }
 }
 
 private struct Violation: Error, CustomStringConvertible {

@@ -222,7 +222,9 @@ extension Integration {
                             ? try await client.saveVirtualMachine("web", waitSeconds: 60)
                             : try await client.startVirtualMachine("web", waitSeconds: 60)
                     }
-                    try await Task.sleep(for: (isSave ? saving : starting) * Double.random(in: 0...0.95, using: &numbers))
+                    try await Task.sleep(
+                        for: (isSave ? saving : starting) * Double.random(in: 0...0.95, using: &numbers)
+                    )
                     await roostd.kill9()
                     if (try? await work.value) == nil { cut += 1 }
                     try await roostd.start()

@@ -71,6 +71,10 @@ private struct Route: Sendable {
                 ApplyCheckpointRequest(checkpointFirst: true, turnOff: true)
             )
         },
+        Route("POST /v1/vms/web/checkpoints/a/verify?wait=9", body: #"{"command":"true","timeoutSeconds":60}"#) {
+            let request = VerifyCheckpointRequest(command: "true", timeoutSeconds: 60)
+            _ = try await $0.verifyCheckpoint(of: "web", "a", request, waitSeconds: 9)
+        },
         Route("POST /v1/vms/web/checkpoints/a/export", body: #"{"directory":"e"}"#) {
             _ = try await $0.exportCheckpoint(of: "web", "a", ExportVirtualMachineRequest(directory: "e"))
         },

@@ -31,7 +31,7 @@ struct CommandPath: Sendable, CustomTestStringConvertible {
             "discard-saved-state", "console", "screenshot", "import", "export", "update-version", "version-history",
         ]
         let disk = ["create", "attach", "detach", "resize", "list"]
-        let checkpoint = ["create", "list", "show", "rename", "apply", "remove", "export", "new-vm"]
+        let checkpoint = ["create", "list", "show", "rename", "apply", "remove", "verify", "export", "new-vm"]
         let others = [
             "host show", "host versions", "host scrub", "host stop-guests", "nic list", "switch create", "switch list",
             "switch remove",

@@ -12,6 +12,7 @@ extension CheckpointSummary {
             parent: stored.record.parent,
             depth: depth,
             isCurrent: isCurrent,
+            isAutomatic: stored.record.isAutomatic,
             consistency: CheckpointConsistency(stored.record.receipt.consistency)
         )
     }
@@ -51,7 +52,15 @@ extension CheckpointReceiptInfo {
             agentVersion: receipt.agentVersion,
             hasVariables: receipt.hasVariables,
             memoryBytes: receipt.memoryInBytes,
-            pauseMicroseconds: receipt.pauseInMicroseconds
+            pauseMicroseconds: receipt.pauseInMicroseconds,
+            verification: receipt.verification.map {
+                Verification(
+                    time: timestamp($0.time),
+                    passed: $0.passed,
+                    detail: $0.detail,
+                    bootMilliseconds: $0.bootInMilliseconds
+                )
+            }
         )
     }
 }

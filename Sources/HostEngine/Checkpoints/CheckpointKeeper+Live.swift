@@ -25,9 +25,10 @@ extension CheckpointKeeper {
     /// Makes a checkpoint of the disks and UEFI variables of a guest that runs, and goes on running.
     ///
     /// - Parameters:
-    ///   - isRequired: whether the checkpoint is only made when the guest could be frozen.
+    ///   - isRequired: whether the checkpoint is only kept when the guest was frozen for it.
     ///   - announce: told when the guest is frozen (true) and when it is thawed again (false).
-    /// - Throws: what keeps it from being made; the guest is thawed and as before then.
+    /// - Throws: `GuestFreeze.Unable` when the guest cannot be frozen as was asked for; what else keeps it from being made.
+    ///   The guest is thawed and as before then.
     func makeLive(
         _ id: GUID,
         _ record: CheckpointRecord,
@@ -51,7 +52,7 @@ extension CheckpointKeeper {
             // From here to the thaw nobody's change of mind counts.
             let (path, branch) = (directory.guestState(machine.id), plan)
             let instant = try await Task {
-                try await Self.takeInstant(branch, running, rest, announce, isRequired: isRequired, variables: path)
+                try await Self.takeInstant(branch, running, rest, announce, variables: path)
             }.value
             try await keep(instant, id, machine.id)
             _ = try await machine.commit { configuration in
@@ -59,7 +60,7 @@ extension CheckpointKeeper {
                 configuration.currentCheckpoint = id
             }
         } catch {
-            await clearUp(machine)
+            await clearUp(await machine.withoutEndedQEMU(error))
             // What the guest writes to already counts, although not all could be written down at first.
             guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else { throw error }
             return made
@@ -104,7 +105,6 @@ extension CheckpointKeeper {
         _ running: RunningMachine,
         _ rest: Rest,
         _ announce: @Sendable (_ isFrozen: Bool) -> Void,
-        isRequired: Bool,
         variables path: String
     ) async throws -> Instant {
         var instant = Instant(receipt: CheckpointReceipt())
@@ -125,10 +125,8 @@ extension CheckpointKeeper {
                 announce(true)
             } catch {
                 if let freeze { _ = try? await freeze.end() }
-                freeze = nil
-                let reason = (error as? GuestFreeze.Unable)?.description ?? (error as? QMPError)?.message ?? "\(error)"
-                if isRequired { throw APIError(.invalidState, "the guest could not be frozen: \(reason)") }
-                instant.receipt.reason = "the guest could not be frozen: \(reason)"
+                throw error as? GuestFreeze.Unable
+                    ?? GuestFreeze.Unable(description: (error as? QMPError)?.message ?? "\(error)")
             }
         }
         let start = clock.now
@@ -139,22 +137,23 @@ extension CheckpointKeeper {
             throw error
         }
         instant.receipt.transactionInMicroseconds = (clock.now - start).microseconds
+        let isLate = freeze?.mayHaveEnded ?? false
         // Half a write of the firmware makes no sense; the guest is still, so the next look finds it whole.
         for _ in 0..<3 where instant.variables == nil && fileExists(path) {
             instant.variables = try? await onDisk { try readVariables(path) }
         }
         guard let freeze else { return instant }
         instant.receipt.fileSystems = freeze.plan.fileSystems
-        instant.receipt.lease = freeze.plan.usesVSS ? nil : .guestTimer
+        instant.receipt.lease = freeze.lease
         do {
             let thawed = try await freeze.end()
             announce(false)
             (instant.receipt.consistency, instant.receipt.reason) = freeze.plan.consistency(
                 frozen: frozen,
-                thawed: thawed
+                thawed: isLate ? 0 : thawed
             )
         } catch {
-            instant.receipt.reason = "the guest did not answer when it was thawed, so its timer has ended the freeze"
+            instant.receipt.reason = "the guest did not answer when it was thawed, so the freeze ended by its time"
         }
         instant.receipt.freezeInMicroseconds = (clock.now - begun).microseconds
         return instant

@@ -17,7 +17,7 @@ extension CheckpointKeeper {
         // From here on nobody's change of mind counts.
         try await uncancelled {
             do {
-                try await standstill { machine in
+                _ = try await standstill { machine in
                     try await running.completeMerge()
                     try await onDisk { try syncFile(lower) }
                     try await followQEMU(machine)

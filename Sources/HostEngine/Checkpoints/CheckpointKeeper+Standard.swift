@@ -1,9 +1,25 @@
 import ConfigStore
 import QEMUDriver
+import QMP
 import RoostAPI
 import RoostPrimitives
 import Synchronization
 import VMConfiguration
+
+extension CheckpointKeeper.Machine {
+    /// The machine without its QEMU, when that has ended, of which an error may tell before anybody else knows.
+    func withoutEndedQEMU(_ error: any Error) async -> Self {
+        guard let running else { return self }
+        var copy = self
+        if (error as? QMPError)?.code == .closed {
+            _ = await running.process.end()
+            copy.running = nil
+        } else if !running.process.identity.isAlive {
+            copy.running = nil
+        }
+        return copy
+    }
+}
 
 /// Checkpoints that keep the memory of a guest that runs, with the disks of the same instant.
 extension CheckpointKeeper {
@@ -12,6 +28,9 @@ extension CheckpointKeeper {
         var receipt = CheckpointReceipt()
         var variables: [UInt8]?
         var stream: Task<Void, any Error>?
+        var isCancelled = false
+
+        init(reason: String?) { receipt.reason = reason }
     }
 
     /// Makes a checkpoint of memory, disks and UEFI variables of a guest that runs, and goes on running.
@@ -19,7 +38,9 @@ extension CheckpointKeeper {
     /// The processors stand still until the disks have branched and QEMU has written down its devices; where the host lets
     /// QEMU follow what the guest writes they run again then, and else when the memory is written.
     ///
-    /// - Parameter info: what the memory is of.
+    /// - Parameters:
+    ///   - record: What is said of it, the reason why it is no production checkpoint among it.
+    ///   - info: what the memory is of.
     /// - Throws: what keeps it from being made; the guest goes on, and no checkpoint is kept.
     func makeStandard(
         _ id: GUID,
@@ -36,6 +57,7 @@ extension CheckpointKeeper {
         let before = try await machine.load()
         var generator = SystemRandomNumberGenerator()
         let plan = try BranchPlan(before, using: &generator)
+        let reason = record.receipt.reason
         let record = try Self.armed(
             record,
             before,
@@ -43,7 +65,7 @@ extension CheckpointKeeper {
             reason: "the making was cut off, and the memory is not kept"
         )
         let memory = directory.ofCheckpoints.savedState(id)
-        let found = Mutex(Instant())
+        let found = Mutex(Instant(reason: reason))
         do {
             try await note(
                 machine,
@@ -58,11 +80,21 @@ extension CheckpointKeeper {
             try Task.checkCancellation()
             // From here until the guest goes on nobody's change of mind counts.
             let (user, variables, branches) = (user, directory.guestState(machine.id), plan)
-            try await uncancelled {
-                try await standstill { _ in
-                    try await Self.takeInstant(branches, running, variables, user, sink, goesOn, found, onProgress)
+            try await withTaskCancellationHandler {
+                try await uncancelled {
+                    let pause = try await standstill { _ in
+                        try await Self.takeInstant(branches, running, variables, user, sink, goesOn, found, onProgress)
+                    }
+                    found.withLock { $0.receipt.pauseInMicroseconds = pause.microseconds }
+                }
+            } onCancel: {
+                found.withLock { found in
+                    found.isCancelled = true
+                    found.stream?.cancel()
                 }
             }
+            // A cut behind this leaves a checkpoint with all but the memory.
+            try await keepVariables(found.withLock { $0.variables }, id, machine.id)
             _ = try await machine.commit { configuration in
                 try configuration.branch(plan)
                 configuration.currentCheckpoint = id
@@ -76,14 +108,16 @@ extension CheckpointKeeper {
             var complete = info
             complete.wasRunning = true
             try await onDisk { [complete] in try sink.finish(complete) }
-            try await keep(found.withLock { $0 }, memory, id, machine.id)
+            try await keep(found.withLock { $0.receipt }, memory, id, machine.id)
         } catch {
             found.withLock { $0.stream }?.cancel()
             _ = await found.withLock { $0.stream }?.result
-            await clearUp(machine)
+            let left = await machine.withoutEndedQEMU(error)
+            await clearUp(left)
             // The guest writes to the new files already; what is spare then is merged by the next removal.
             if shelf.checkpoints(of: machine.id).contains(where: { $0.id == id }) {
-                try await uncancelled { try await remove([id], of: machine) }
+                // What went wrong first is what the user should read.
+                _ = try? await uncancelled { try await remove([id], of: left) }
             }
             throw error
         }
@@ -109,7 +143,8 @@ extension CheckpointKeeper {
         let begun = clock.now
         try await running.branch(plan)
         let branched = clock.now
-        let bytes = fileExists(variables) ? try? await onDisk { try readVariables(variables) } : nil
+        // The firmware stands still, too, and goes on from its memory: half a write is completed then.
+        let bytes = fileExists(variables) ? try await onDisk { try FileAccess.readable(variables) } : nil
         let (over, isOver) = AsyncStream.makeStream(of: Void.self)
         let resume: @Sendable () -> Void = { isOver.finish() }
         let take: @Sendable (UnsafeRawBufferPointer) throws -> Void = { try sink.append($0) }
@@ -122,29 +157,37 @@ extension CheckpointKeeper {
                 take: take
             )
         }
-        found.withLock { $0.stream = stream }
-        for await _ in over {}
         found.withLock { found in
+            found.stream = stream
             found.variables = bytes
             found.receipt.consistency = .memory
             found.receipt.transactionInMicroseconds = (branched - begun).microseconds
-            found.receipt.pauseInMicroseconds = (clock.now - begun).microseconds
+            if found.isCancelled { stream.cancel() }
         }
+        for await _ in over {}
     }
 
     /// Writes what the instant has brought into the checkpoint, which does not count yet.
-    private func keep(_ instant: Instant, _ memory: String, _ id: GUID, _ machine: GUID) async throws {
+    private func keep(_ receipt: CheckpointReceipt, _ memory: String, _ id: GUID, _ machine: GUID) async throws {
         guard let armed = shelf.armed(of: machine).first(where: { $0.id == id }) else { return }
+        let changed = try await shelf.using { store in
+            try store.update(armed) { _, record in
+                let hasVariables = record.receipt.hasVariables
+                record.receipt = receipt
+                record.receipt.hasVariables = hasVariables
+                record.receipt.memoryInBytes = fileStatus(memory).map { Int64(clamping: $0.size) }
+            }
+        }
+        shelf.put(changed)
+    }
+
+    private func keepVariables(_ bytes: [UInt8]?, _ id: GUID, _ machine: GUID) async throws {
+        guard let bytes, let armed = shelf.armed(of: machine).first(where: { $0.id == id }) else { return }
         let target = directory.ofCheckpoints.guestState(id)
         let changed = try await shelf.using { store in
-            var receipt = instant.receipt
-            receipt.memoryInBytes = fileStatus(memory).map { Int64(clamping: $0.size) }
-            if let bytes = instant.variables {
-                try FileAccess.write(bytes, to: target)
-                try store.configurations.keep(target)
-                receipt.hasVariables = true
-            }
-            return try store.update(armed) { [receipt] _, record in record.receipt = receipt }
+            try FileAccess.write(bytes, to: target)
+            try store.configurations.keep(target)
+            return try store.update(armed) { _, record in record.receipt.hasVariables = true }
         }
         shelf.put(changed)
     }
@@ -155,14 +198,40 @@ extension CheckpointKeeper {
         return [path, SavedStateWriter.temporary(path)]
     }
 
-    /// Lets a machine have the memory of a checkpoint as its saved state: the same file, by a second name.
+    /// Lets a machine have the memory of a checkpoint as its saved state: the same file, by a second name where the file
+    /// system knows such.
+    ///
+    /// Memory that is gone meanwhile is none: the machine starts from the disks then.
     func takeMemory(of checkpoint: GUID, for machine: GUID) async throws {
         let directory = directory
         try await onDisk {
             let (source, target) = (directory.ofCheckpoints.savedState(checkpoint), directory.savedState(machine))
-            try FileAccess.remove(target)
-            if checkpoint == .zero { return }
-            try FileAccess.link(source, to: target)
+            for file in [target, directory.resumedState(machine)] { try FileAccess.remove(file) }
+            guard checkpoint != .zero, fileExists(source) else { return }
+            do throws(StoreError) {
+                try FileAccess.link(source, to: target)
+            } catch {
+                // The folders lie on different file systems, or theirs knows no second names.
+                try FileAccess.copy(source, to: target)
+            }
+        }
+    }
+
+    /// Makes sure that a checkpoint can be applied: its disks are as they were, and its memory is there.
+    ///
+    /// - Throws: `APIError` `.corrupt` and `.notFound`, `StoreError` `.corrupt`.
+    func requireWhole(_ checkpoint: StoredCheckpoint) async throws {
+        let memory = directory.ofCheckpoints.savedState(checkpoint.id)
+        try await onDisk {
+            try Self.requireUnchanged(checkpoint)
+            guard checkpoint.record.receipt.memoryInBytes != nil else { return }
+            guard fileExists(memory) else {
+                throw APIError(
+                    .notFound,
+                    "the memory of the checkpoint \"\(checkpoint.record.name)\" is gone: there is no \(memory); its disks can be "
+                        + "had with 'roost checkpoint new-vm'"
+                )
+            }
         }
     }
 }

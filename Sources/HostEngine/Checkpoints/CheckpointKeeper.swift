@@ -23,7 +23,10 @@ struct CheckpointKeeper: Sendable {
         var running: RunningMachine?
         /// Runs something while the guest's processors stand still; the machine that it gets is the only one to be used
         /// then.
-        var standstill: (@Sendable (_ body: @escaping @Sendable (Machine) async throws -> Void) async throws -> Void)?
+        ///
+        /// Returns how long they stood still at the most.
+        var standstill:
+            (@Sendable (_ body: @escaping @Sendable (Machine) async throws -> Void) async throws -> Duration)?
     }
 
     let shelf: CheckpointShelf
@@ -147,11 +150,15 @@ struct CheckpointKeeper: Sendable {
                 configuration.id = id
                 configuration.checkpoint = nil
                 configuration.name = before.name
+                configuration.checkpointSchedule = before.checkpointSchedule
                 (configuration.spareDisks, configuration.removedCheckpoints) = (spare, [])
                 try configuration.branch(plan)
                 configuration.currentCheckpoint = checkpoint.id
                 configuration.vmGenerationID = generationID
-                configuration.variablesToTake = checkpoint.record.receipt.hasVariables ? checkpoint.id : .zero
+                // Of a guest that ran there were some, even if the making was cut off before they were kept.
+                configuration.variablesToTake =
+                    checkpoint.record.receipt.hasVariables
+                    ? checkpoint.id : kept.roost.virtualMachineHasStarted ? nil : .zero
                 configuration.memoryToTake = checkpoint.record.receipt.memoryInBytes == nil ? .zero : checkpoint.id
             }
         } catch {
@@ -245,7 +252,7 @@ struct CheckpointKeeper: Sendable {
         if machine.running == nil { for path in configuration.spareDisks { try await replayLog(of: path) } }
         guard let note else { return }
         let needed = shelf.disks(of: machine.id).union(configuration.drives.compactMap(\.path))
-            .union(shelf.checkpoints(of: machine.id).flatMap { variablesFiles(of: $0.id) + memoryFiles(of: $0.id) })
+            .union(shelf.checkpoints(of: machine.id).flatMap(ownFiles))
         try await onDisk { try note.finish { needed.contains($0) } }
     }
 
@@ -273,6 +280,13 @@ struct CheckpointKeeper: Sendable {
             try user.takeOwnership(of: target)
             try store.machines.keep(target)
         }
+    }
+
+    /// The files that belong to a checkpoint alone.
+    private func ownFiles(_ checkpoint: StoredCheckpoint) -> [String] {
+        let memory =
+            checkpoint.record.receipt.memoryInBytes == nil ? [] : [directory.ofCheckpoints.savedState(checkpoint.id)]
+        return variablesFiles(of: checkpoint.id) + memory
     }
 
     /// The files that hold a checkpoint's UEFI variables.

@@ -54,6 +54,13 @@ final class CheckpointShelf: Sendable {
             .sorted { ($0.record.created, $0.id) < ($1.record.created, $1.id) }
     }
 
+    /// When the newest automatic checkpoint of a machine was taken; nil when it has none.
+    func lastAutomatic(of machine: GUID) -> Int64? {
+        found.withLock { found in
+            found.values.filter { $0.record.machine == machine && $0.record.isAutomatic }.map(\.record.created).max()
+        }
+    }
+
     /// The files that the checkpoints of a machine rely on.
     func disks(of machine: GUID) -> Set<String> { Set(all(of: machine).flatMap { $0.record.disks.map(\.path) }) }
 

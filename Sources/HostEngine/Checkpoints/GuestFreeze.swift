@@ -4,8 +4,9 @@ import VMConfiguration
 
 /// A guest's file systems, held still for a moment by its agent.
 ///
-/// A freeze cannot outlast its lease: before it begins, a timer starts in the guest that ends it. Whether the timer came
-/// first is seen in how many file systems the thaw still finds (`docs/design/0005-checkpoints.md`).
+/// A freeze cannot outlast its lease: before it begins, a timer starts in the guest that ends it; where the guest forbids
+/// that, a process on the host does. Whether one of them came first is seen in the time, and in how many file systems the
+/// thaw still finds (`docs/design/0005-checkpoints.md`).
 struct GuestFreeze: Sendable {
     /// The part of the agent that a freeze needs.
     private let agent: GuestAgentConnection
@@ -15,8 +16,14 @@ struct GuestFreeze: Sendable {
     let version: String
     /// How long a freeze lasts at most, in seconds.
     let leaseSeconds: Int
+    /// Whether the agent may run programs in the guest.
+    private let canExecute: Bool
     /// The shell in the guest that waits to end the freeze.
     private var timer: Int64?
+    /// The process on the host that does.
+    private var watchdog: FreezeWatchdog?
+    /// When the lease began, with the timer or the watchdog.
+    private var begun: ContinuousClock.Instant?
 
     /// Why a guest cannot be frozen.
     struct Unable: Error, CustomStringConvertible {
@@ -39,10 +46,7 @@ struct GuestFreeze: Sendable {
             version = info.version
             let system = try? await agent.execute(GuestAgentCommands.GetOSInfo())
             let isWindows = system?.id == "mswindows"
-            // VSS ends a freeze by itself after ten seconds.
-            if !isWindows, !enabled.contains("guest-exec") {
-                throw Unable(description: "its guest agent does not offer guest-exec, with which a freeze is limited")
-            }
+            canExecute = enabled.isSuperset(of: ["guest-exec", "guest-exec-status"])
             plan = FreezePlan(
                 try await agent.execute(GuestAgentCommands.GetFSInfo()),
                 mounts: isWindows ? nil : try? await Self.mounts(agent),
@@ -70,20 +74,44 @@ struct GuestFreeze: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Writes out what the guest has not written yet, so that the freeze finds little to do, and starts the timer.
+    /// Who ends the freeze when nobody else does; VSS ends it by itself after ten seconds.
+    var lease: CheckpointReceipt.Lease? { plan.usesVSS ? nil : watchdog == nil ? .guestTimer : .watchdog }
+
+    /// Whether the freeze has lasted for so long that the lease may have ended it.
+    var mayHaveEnded: Bool { begun.map { ContinuousClock.now - $0 >= .seconds(leaseSeconds) } ?? false }
+
+    /// Writes out what the guest has not written yet, so that the freeze finds little to do, and starts what limits it.
     ///
-    /// - Throws: ``Unable`` when the guest cannot start it; nothing may be frozen then.
+    /// - Throws: ``Unable`` when that cannot be started; nothing may be frozen then.
     mutating func prepare() async throws {
         guard !plan.usesVSS else { return }
+        let refusal = canExecute ? try await startTimer() : "its agent does not offer guest-exec"
+        guard let refusal else { return }
+        begun = .now
+        do {
+            watchdog = try await FreezeWatchdog(agent, seconds: leaseSeconds)
+        } catch {
+            throw Unable(description: "nothing could limit a freeze: in the guest, \(refusal); on the host, \(error)")
+        }
+    }
+
+    /// Starts the timer in the guest; returns why that forbids it, nil when it runs.
+    private mutating func startTimer() async throws -> String? {
         do {
             try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]), within: 30)
             let check = "command -v sleep && command -v fsfreeze"
-            try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", check]), within: 5)
+            guard
+                try await succeeds(
+                    GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", check]),
+                    within: 5
+                )
+            else { return "it has no fsfreeze(8)" }
             // Again and again: a hook of the agent's that takes long puts the freeze itself off.
             let script = """
                 sleep \(leaseSeconds); n=0; while [ $n -lt 600 ]; do n=$((n+1)); \
                 for point; do fsfreeze --unfreeze "$point"; done; sleep 1; done 2>/dev/null
                 """
+            begun = .now
             timer = try await agent.execute(
                 GuestAgentCommands.Exec(
                     path: "/bin/sh",
@@ -91,23 +119,28 @@ struct GuestFreeze: Sendable {
                     capturesOutput: false
                 )
             )
+            return nil
+        } catch let error as QMPError where error.code == .refused {
+            return error.message
         } catch let error as QMPError {
             throw Unable(description: "it cannot start the timer that limits a freeze: \(error.message)")
         }
     }
 
-    /// Runs a program in the guest to its end.
+    /// Runs a program in the guest to its end, which has to be a good one.
     private func finish(_ program: GuestAgentCommands.Exec, within seconds: Int) async throws {
+        guard try await succeeds(program, within: seconds) else {
+            throw Unable(description: "\(program.programArguments.last ?? "a program") fails in the guest")
+        }
+    }
+
+    /// Runs a program in the guest to its end; returns whether it says that it succeeded.
+    private func succeeds(_ program: GuestAgentCommands.Exec, within seconds: Int) async throws -> Bool {
         let id = try await agent.execute(program)
         let deadline = ContinuousClock.now + .seconds(seconds)
         while true {
             let status = try await agent.execute(GuestAgentCommands.ExecStatus(processID: id))
-            if status.hasExited {
-                guard status.exitCode == 0 else {
-                    throw Unable(description: "\(program.programArguments.last ?? "a program") fails in the guest")
-                }
-                return
-            }
+            if status.hasExited { return status.exitCode == 0 }
             guard ContinuousClock.now < deadline else {
                 throw Unable(description: "the guest does not finish \(program.programArguments.last ?? "a program")")
             }
@@ -124,18 +157,19 @@ struct GuestFreeze: Sendable {
 
     /// Thaws, and makes sure of it; returns how many file systems were still frozen.
     ///
-    /// - Throws: what the agent says when it does not thaw; the timer in the guest does then.
+    /// - Throws: what the agent says when it does not thaw; the timer in the guest or the process on the host does then.
     func end() async throws -> Int64 {
         let thawed: Int64
         do {
             thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(5))
         } catch {
-            // Once more: by then the timer has come at the latest.
+            // Once more: by then the lease has ended at the latest.
             thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(leaseSeconds + 5))
         }
         if try await agent.execute(GuestAgentCommands.FSFreezeStatus()) {
             throw Unable(description: "the guest says that it is still frozen")
         }
+        watchdog?.end()
         await stopTimer()
         return thawed
     }

@@ -88,6 +88,8 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws -> [DiskCopy] {
         (configuration.id, configuration.name, configuration.vmGenerationID) = (id, name, .random())
+        // Whoever makes a copy decides what becomes of it.
+        configuration.checkpointSchedule = nil
         if configuration.guestStateFilePath != nil {
             configuration.guestStateFilePath = context.directory.guestState(id)
         }

@@ -78,11 +78,26 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws -> String {
         let machine = try machine(reference)
-        return try await machine.createCheckpoint(
-            request,
-            besides: await disksInUse(besides: machine.id) ?? [],
-            onProgress: { await reporter.progress($0) }
-        )
+        do {
+            return try await machine.createCheckpoint(
+                request,
+                besides: await disksInUse(besides: machine.id) ?? [],
+                onProgress: { await reporter.progress($0) }
+            )
+        } catch {
+            await mergeWhatIsSpare(of: machine)
+            throw error
+        }
+    }
+
+    /// Merges what a checkpoint that came to nothing has left, as a job of its own.
+    func mergeWhatIsSpare(of machine: VirtualMachine) async {
+        let id = machine.id
+        guard let configuration = try? await machine.load(), !configuration.spareDisks.isEmpty else { return }
+        _ = await context.jobs.run("checkpoint.merge", subject: await machine.name, virtualMachine: id) { reporter in
+            try await machine.mergeLeftovers(besides: { await self.disksInUse(besides: id) }, reporter)
+            return nil
+        }
     }
 
     /// Gives a machine the state of one of its checkpoints.

@@ -65,122 +65,6 @@ extension VirtualMachine {
         )
     }
 
-    /// Takes a checkpoint of a machine that is off or whose guest runs; returns its identifier.
-    ///
-    /// - Parameter others: the files that other machines need.
-    package func createCheckpoint(
-        _ request: CreateCheckpointRequest,
-        besides others: Set<String>,
-        onProgress: @escaping @Sendable (Double) async -> Void = { _ in }
-    ) async throws -> String {
-        let wanted = request.name
-        if let wanted { try Self.validate(checkpointName: wanted) }
-        return try await gate.run {
-            try requireUsable("take a checkpoint of")
-            try requireDisksAtRest("take a checkpoint of")
-            try requireNoSavedState("take a checkpoint of")
-            let configuration = try await load()
-            if let shared = configuration.drives.first(where: { drive in
-                drive.kind == .hardDisk && drive.path.map(others.contains) == true
-            }) {
-                throw APIError(
-                    .busy,
-                    "cannot take a checkpoint of \(name): another machine or its checkpoints need \(shared.path ?? "") too, "
-                        + "and would go on writing to it"
-                )
-            }
-            let seconds = secondsSinceEpoch()
-            var record = CheckpointRecord(
-                machine: id,
-                parent: nil,
-                name: wanted ?? "\(name) - (\(timestamp(seconds)))",
-                kind: try kind(request.kind, configuration),
-                created: seconds,
-                receipt: CheckpointReceipt()
-            )
-            let made: StoredCheckpoint
-            if cycle.isActive {
-                made = try await createLive(record, configuration, onProgress: onProgress)
-            } else {
-                // Of a guest that was not shut down nobody knows more than of one after a power cut.
-                let isAtRest = cycle.state != .crashed && self.record.isAtRest
-                record.receipt.consistency = isAtRest ? .application : .crash
-                if !isAtRest {
-                    record.receipt.reason =
-                        cycle.state == .crashed
-                        ? "QEMU ended unasked" : "the guest had not shut down before it was ended"
-                }
-                made = try await host.keeper.make(.random(), record, of: kept)
-            }
-            publish("checkpoint.created", "the checkpoint \"\(made.record.name)\" of \(name) was taken")
-            return made.id.uppercased
-        }
-    }
-
-    private func createLive(
-        _ record: CheckpointRecord,
-        _ configuration: VirtualMachineConfiguration,
-        onProgress: @escaping @Sendable (Double) async -> Void
-    ) async throws -> StoredCheckpoint {
-        guard let machine, [.running, .paused].contains(cycle.state) else {
-            throw APIError(
-                .invalidState,
-                "cannot take a checkpoint of \(name) while it is \(cycle.state.rawValue): wait until it runs, or is off"
-            )
-        }
-        if record.kind == .standard {
-            guard cycle.state == .running else {
-                throw APIError(.invalidState, "cannot keep the memory of \(name), which is paused: resume it first")
-            }
-            var machineOfKeeper = kept
-            machineOfKeeper.standstill = { body in try await self.holdStill(body) }
-            return try await host.keeper.makeStandard(
-                .random(),
-                record,
-                of: machineOfKeeper,
-                machine,
-                stateInfo(configuration),
-                onProgress: onProgress
-            )
-        }
-        let isRequired = configuration.checkpointType == .productionOnly
-        let rest = await rest(of: machine)
-        if isRequired, case .none(let reason) = rest {
-            throw APIError(
-                .invalidState,
-                "cannot take a production checkpoint of \(name): \(reason); stop it, or allow others with 'roost vm set "
-                    + "--checkpoint-type Production'"
-            )
-        }
-        let (events, id, name) = (host.events, id, name)
-        return try await host.keeper.makeLive(.random(), record, of: kept, machine, rest, isRequired: isRequired) {
-            events.publish(
-                $0 ? "guest.frozen" : "guest.thawed",
-                virtualMachine: id,
-                subject: name,
-                message: "the guest of \(name) is \($0 ? "frozen for a checkpoint" : "thawed")"
-            )
-        }
-    }
-
-    /// How the guest can be brought to rest.
-    private func rest(of machine: RunningMachine) async -> CheckpointKeeper.Rest {
-        guard cycle.state == .running else { return .none(reason: "the guest is paused and cannot be frozen") }
-        guard services[.vss] ?? true else {
-            return .none(reason: "the machine's backup service is off, so its guest is not asked to freeze")
-        }
-        guard isAgentOpen else { return .none(reason: "no guest agent answers") }
-        do {
-            // An earlier freeze that was ended by the guest's timer, of which the agent knows nothing.
-            if try await machine.agent.execute(GuestAgentCommands.FSFreezeStatus()) {
-                _ = try await machine.agent.execute(GuestAgentCommands.FSFreezeThaw())
-            }
-            return .freeze(try await GuestFreeze(machine.agent))
-        } catch {
-            return .none(reason: (error as? GuestFreeze.Unable)?.description ?? "\(error)")
-        }
-    }
-
     /// Gives a checkpoint another name.
     package func renameCheckpoint(_ reference: String, _ request: UpdateCheckpointRequest) async throws
         -> CheckpointDetail
@@ -192,7 +76,11 @@ extension VirtualMachine {
             let stored = try stored(reference)
             let newName = request.name
             let renamed = try await host.keeper.shelf.using { store in
-                try store.update(stored) { _, record in record.name = newName }
+                try store.update(stored) { _, record in
+                    record.name = newName
+                    // Whoever names it wants to keep it.
+                    record.isAutomatic = false
+                }
             }
             host.keeper.shelf.put(renamed)
             publish("checkpoint.changed", "a checkpoint of \(name) is called \"\(newName)\"")
@@ -223,8 +111,10 @@ extension VirtualMachine {
                 "cannot apply a checkpoint to \(name) while it is \(cycle.state.rawValue): stop it first, or say --turn-off"
             )
         }
-        try requireDisksAtRest("apply a checkpoint to")
-        try await onDisk { try CheckpointKeeper.requireUnchanged(target) }
+        // Behind a merge of a machine that is off it waits for its turn.
+        if cycle.isActive { try requireDisksAtRest("apply a checkpoint to") }
+        try requireCheckpointsUnread("apply a checkpoint to")
+        try await host.keeper.requireWhole(target)
         if request.checkpointFirst == true {
             let name = "before \(target.record.name)".shortened
             _ = try await createCheckpoint(CreateCheckpointRequest(name: name), besides: await others() ?? [])
@@ -236,16 +126,20 @@ extension VirtualMachine {
             // A saved state goes with what the machine has written since its last checkpoint.
             try requireEnded("apply a checkpoint to")
             try requireDisksAtRest("apply a checkpoint to")
+            try requireCheckpointsUnread("apply a checkpoint to")
             isBusyWithDisks = true
             defer { isBusyWithDisks = false }
             let stored = try stored(target.id.uppercased)
             let isAtRest = stored.record.receipt.consistency == .application
             // A cut in between says less of the disks than is true of them, never more.
             if !isAtRest { try await note(isAtRest: false) }
+            // What is noted of a saved state that goes says nothing of the one that comes.
+            try await forgetSavedDisks()
             try await host.keeper.apply(stored, to: kept, generationID: .random(), besides: await others())
             if isAtRest { try await note(isAtRest: true) }
             knownVariables = nil
             note(hasSavedState: fileExists(host.directory.savedState(id)))
+            if cycle.hasSavedState { try await noteSavedDisks() }
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
             if request.start != true { try await giveUpSpareDisks(of: kept, besides: others, reporter) }
         }
@@ -276,6 +170,7 @@ extension VirtualMachine {
         try await mergingDisks(besides: others, reporter) {
             try requireUsable("remove a checkpoint of")
             try requireDisksAtRest("remove a checkpoint of")
+            try requireCheckpointsUnread("remove a checkpoint of")
             try requireSteady("remove a checkpoint of")
             let stored = try stored(reference)
             let ids = request.subtree == true ? Set(tree().subtree(stored.id)) : [stored.id]
@@ -363,7 +258,7 @@ extension VirtualMachine {
     }
 
     private var canGoOnMerging: Bool {
-        !isRemoved && !isBusyWithDisks && (try? requireSteady("merge the disks of")) != nil
+        !isRemoved && !isBusyWithDisks && checkpointReaders == 0 && (try? requireSteady("merge the disks of")) != nil
     }
 
     /// Runs `body` with what a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables.
@@ -379,28 +274,38 @@ extension VirtualMachine {
             try requireDisksAtRest(what)
             isBusyWithDisks = true
             defer { isBusyWithDisks = false }
-            let stored = try stored(reference)
-            let (keeper, id, name) = (host.keeper, id, name)
-            try await onDisk { try CheckpointKeeper.requireUnchanged(stored) }
-            let variables =
-                stored.record.receipt.hasVariables ? keeper.directory.ofCheckpoints.guestState(stored.id) : nil
-            let kept = try await keeper.shelf.using { store in
-                if let variables { try store.configurations.checkKept(variables) }
-                var kept = try store.load(id: stored.id, path: stored.path)
-                kept.root = kept.root.withoutOrigins()
-                kept.forgetCheckpoints()
-                (kept.id, kept.name) = (id, name)
-                return kept
-            }
+            let (_, kept, variables) = try await self.kept(by: reference)
             return try await body(kept, variables)
         }
+    }
+
+    /// What a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables; within the gate.
+    func kept(by reference: String) async throws -> (
+        checkpoint: StoredCheckpoint, configuration: VirtualMachineConfiguration, variables: String?
+    ) {
+        let stored = try stored(reference)
+        let (keeper, id, name) = (host.keeper, id, name)
+        try await onDisk { try CheckpointKeeper.requireUnchanged(stored) }
+        let variables =
+            stored.record.receipt.hasVariables ? keeper.directory.ofCheckpoints.guestState(stored.id) : nil
+        let kept = try await keeper.shelf.using { store in
+            if let variables { try store.configurations.checkKept(variables) }
+            var kept = try store.load(id: stored.id, path: stored.path)
+            kept.root = kept.root.withoutOrigins()
+            kept.forgetCheckpoints()
+            (kept.id, kept.name) = (id, name)
+            return kept
+        }
+        return (stored, kept, variables)
     }
 
     /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
     func settleCheckpoints() async throws {
         let takesMemory = try await load().memoryToTake != nil
         try await host.keeper.settle(kept)
-        if takesMemory { note(hasSavedState: fileExists(host.directory.savedState(id))) }
+        guard takesMemory else { return }
+        note(hasSavedState: fileExists(host.directory.savedState(id)))
+        if cycle.hasSavedState { try await noteSavedDisks() }
     }
 
     /// The same at roostd's start, for a guest that runs too; returns whether disk files are still to be merged.
@@ -447,10 +352,13 @@ extension VirtualMachine {
             await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
             return
         }
-        try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
+        try await keepingSavedDisks {
+            try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
+        }
     }
 
-    private func publish(_ kind: String, _ message: String) {
+    /// Tells of a change of the machine's checkpoints.
+    func publish(_ kind: String, _ message: String) {
         host.events.publish(kind, virtualMachine: id, subject: name, message: message)
     }
 }

@@ -37,6 +37,24 @@ package struct CheckpointReceipt: Hashable, Sendable {
         case watchdog
     }
 
+    /// What a start of a throw-away copy has shown.
+    package struct Verification: Hashable, Sendable {
+        /// When it ended, in seconds since 1970.
+        package var time: Int64
+        package var passed: Bool
+        /// What was looked at, and what was found wrong.
+        package var detail: String
+        /// From the start of the copy until its guest agent answered, in milliseconds; nil when it did not.
+        package var bootInMilliseconds: Int64?
+
+        package init(time: Int64, passed: Bool, detail: String, bootInMilliseconds: Int64? = nil) {
+            self.time = time
+            self.passed = passed
+            self.detail = detail
+            self.bootInMilliseconds = bootInMilliseconds
+        }
+    }
+
     package var consistency = Consistency.crash
     /// Why it is not better; nil when there is nothing to say.
     package var reason: String?
@@ -54,6 +72,8 @@ package struct CheckpointReceipt: Hashable, Sendable {
     package var memoryInBytes: Int64?
     /// How long the guest's processors stood still for the memory, in microseconds.
     package var pauseInMicroseconds: Int64?
+    /// What the last verification has shown; nil when there was none.
+    package var verification: Verification?
 
     /// The receipt of a checkpoint of which nothing is known.
     package init() {}
@@ -79,6 +99,7 @@ extension CheckpointReceipt {
         hasVariables = node["variables"]?.value.asBool ?? false
         memoryInBytes = node["memory"]?.value.asInteger
         pauseInMicroseconds = node["pause"]?.value.asInteger
+        verification = node["verification"].flatMap(Verification.init)
     }
 
     var node: KeyNode {
@@ -102,6 +123,30 @@ extension CheckpointReceipt {
             return row
         }
         if !rows.isEmpty { node.children.append(KeyNode("file_systems", children: rows)) }
+        if let verification { node.children.append(verification.node) }
+        return node
+    }
+}
+
+extension CheckpointReceipt.Verification {
+    fileprivate init?(_ node: KeyNode) {
+        guard let time = node["time"]?.value.asInteger, let passed = node["passed"]?.value.asBool else { return nil }
+        self.init(
+            time: time,
+            passed: passed,
+            detail: node["detail"]?.value.asString ?? "",
+            bootInMilliseconds: node["boot"]?.value.asInteger
+        )
+    }
+
+    fileprivate var node: KeyNode {
+        var node = KeyNode(
+            "verification",
+            children: [
+                KeyNode("time", .int(time)), KeyNode("passed", .bool(passed)), KeyNode("detail", .string(detail)),
+            ]
+        )
+        if let bootInMilliseconds { node.children.append(KeyNode("boot", .int(bootInMilliseconds))) }
         return node
     }
 }

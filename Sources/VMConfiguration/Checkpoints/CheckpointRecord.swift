@@ -42,6 +42,8 @@ package struct CheckpointRecord: Hashable, Sendable {
     package var created: Int64
     /// Whether it is still being made: it counts only once the virtual machine's configuration names it.
     package var isArmed = false
+    /// Whether the machine's schedule made it, which gives it up again when there are enough newer ones.
+    package var isAutomatic = false
     package var disks: [Disk] = []
     package var receipt: CheckpointReceipt
 
@@ -117,6 +119,7 @@ extension CheckpointRecord {
         parent = node["parent"]?.value.asString.flatMap { GUID($0) }
         created = node["created"]?.value.asInteger ?? 0
         isArmed = node["armed"]?.value.asBool ?? false
+        isAutomatic = node["automatic"]?.value.asBool ?? false
         disks = (node["disks"]?.children ?? []).compactMap { row in
             guard row.name == "disk", let path = row["pathname"]?.value.asString,
                 let size = row["size"]?.value.asInteger.flatMap(UInt64.init(exactly:)),
@@ -135,6 +138,7 @@ extension CheckpointRecord {
         root.assign(.string(kind.rawValue), at: "\(path)/kind")
         root.assign(.int(created), at: "\(path)/created")
         root.assign(.bool(isArmed), at: "\(path)/armed")
+        if isAutomatic { root.assign(.bool(true), at: "\(path)/automatic") } else { root.remove("\(path)/automatic") }
         let rows = disks.map { disk in
             KeyNode(
                 "disk",

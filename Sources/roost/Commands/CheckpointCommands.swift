@@ -16,7 +16,8 @@ struct CheckpointCommand: ParsableCommand {
         ),
         subcommands: [
             CheckpointCreate.self, CheckpointList.self, CheckpointShow.self, CheckpointRename.self,
-            CheckpointApply.self, CheckpointRemove.self, CheckpointExport.self, CheckpointNewVM.self,
+            CheckpointApply.self, CheckpointRemove.self, CheckpointVerify.self, CheckpointExport.self,
+            CheckpointNewVM.self,
         ]
     )
 }

@@ -12,6 +12,7 @@ struct VMSet: AsyncParsableCommand {
             example: """
                 roost vm set web --memory 4GiB --processors 4
                 roost vm set web --start-action Start --start-delay 30
+                roost vm set web --checkpoint-every 4h --checkpoint-keep 12
                 roost vm set web --integration-service Heartbeat=off
                 """
         )
@@ -40,10 +41,7 @@ struct VMSet: AsyncParsableCommand {
     var startDelay: Int?
 
     @Option(
-        help: """
-            What happens when the host shuts down: TurnOff, Save or ShutDown; a state cannot be saved yet, so Save shuts \
-            the guest down.
-            """,
+        help: "What happens when the host shuts down: TurnOff, Save or ShutDown.",
         completion: .list(Value.names(of: AutomaticStopAction.self)),
         transform: Value.choice(AutomaticStopAction.self)
     )
@@ -55,6 +53,21 @@ struct VMSet: AsyncParsableCommand {
         transform: Value.choice(CheckpointType.self)
     )
     var checkpointType: CheckpointType?
+
+    @Option(
+        help: ArgumentHelp(
+            "Take a checkpoint by itself each time this has passed, as in 90m, 4h or 1d; off ends that.",
+            valueName: "time"
+        ),
+        transform: Value.minutes
+    )
+    var checkpointEvery: Int?
+
+    @Option(
+        help: "How many of these to keep, 1 to 50; older ones are removed. (default: 12)",
+        transform: Value.number(1...50)
+    )
+    var checkpointKeep: Int?
 
     @Option(
         name: .customLong("integration-service"),
@@ -78,6 +91,9 @@ struct VMSet: AsyncParsableCommand {
         request.automaticStartDelaySeconds = startDelay
         request.automaticStopAction = stopAction
         request.checkpointType = checkpointType
+        if checkpointEvery != nil || checkpointKeep != nil {
+            request.checkpointSchedule = CheckpointScheduleRequest(everyMinutes: checkpointEvery, keep: checkpointKeep)
+        }
         if !integrationServices.isEmpty {
             request.integrationServices = Dictionary(integrationServices.map { ($0.name, $0.isOn) }) { $1 }
         }

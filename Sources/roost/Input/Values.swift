@@ -47,6 +47,16 @@ enum Value {
         Choice.allCases.map(\.rawValue)
     }
 
+    /// How often something happens, in minutes: as `90m`, `4h` or `1d`; `off` is 0.
+    static func minutes(_ text: String) throws -> Int {
+        if text.lowercased() == "off" { return 0 }
+        let factors: [Character: Int] = ["m": 1, "h": 60, "d": 1440]
+        guard let factor = text.last.flatMap({ factors[$0] }), let count = Int(text.dropLast()), count > 0,
+            count <= 527_040 / factor
+        else { throw ValidationError("it is no time from 1m to 366d: write it as in 90m, 4h or 1d, or off.") }
+        return count * factor
+    }
+
     /// An integration service and whether it is to be offered, as `Heartbeat=off`.
     static func integrationService(_ text: String) throws -> IntegrationServiceSwitch {
         guard let split = text.lastIndex(of: "="), split > text.startIndex else {

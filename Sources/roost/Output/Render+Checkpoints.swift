@@ -9,7 +9,8 @@ extension Render {
         ])
         for row in rows {
             table.append([
-                row.isCurrent ? "*" : "", String(repeating: "  ", count: row.depth) + row.name, row.kind.rawValue,
+                row.isCurrent ? "*" : "", String(repeating: "  ", count: row.depth) + row.name,
+                row.kind.rawValue + (row.isAutomatic ? ", automatic" : ""),
                 row.consistency.rawValue, row.created, row.id.uppercased,
             ])
         }
@@ -22,7 +23,7 @@ extension Render {
         var fields = FieldList()
         fields.append("Name", summary.name)
         fields.append("ID", summary.id.uppercased)
-        fields.append("Kind", summary.kind.rawValue)
+        fields.append("Kind", summary.kind.rawValue + (summary.isAutomatic ? ", taken by the schedule" : ""))
         fields.append("Taken", summary.created)
         fields.append("Came from", summary.parent?.uppercased)
         fields.append("The machine is at it", summary.isCurrent ? "yes" : "no")
@@ -43,6 +44,14 @@ extension Render {
         fields.append("Guest agent", receipt.agentVersion)
         fields.append("Memory kept", receipt.memoryBytes.map { sizeText(UInt64(clamping: $0)) })
         fields.append("Guest stood still", receipt.pauseMicroseconds.map(milliseconds))
+        fields.append(
+            "Verified",
+            receipt.verification.map { found in
+                "\(found.time): \(found.passed ? "passed" : "did not pass")"
+                    + (found.bootMilliseconds.map { ", up in \($0 / 1000).\($0 / 100 % 10) s" } ?? "")
+                    + "; \(found.detail)"
+            }
+        )
         fields.append("UEFI variables", receipt.hasVariables ? "kept" : "none")
         fields.append(
             "Disks",

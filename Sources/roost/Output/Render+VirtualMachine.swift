@@ -52,12 +52,30 @@ extension Render {
         fields.append("Start action", delay > 0 ? "\(start), after \(delay) s" : start)
         fields.append("Stop action", detail.automaticStopAction.rawValue)
         fields.append("Checkpoints", detail.checkpointType.rawValue)
+        fields.append("Automatic ones", detail.checkpointSchedule.map(schedule))
         let services = detail.integrationServices.sorted { $0.key < $1.key }
         fields.append("Integration", services.map { "\($0.key): \(onOff($0.value))" }.joined(separator: "\n"))
         fields.append("Free adapters", detail.freeNetworkAdapterSlots.map(String.init))
         fields.append("Configuration", detail.configurationFile)
         fields.append("Notes", detail.notes)
         return fields
+    }
+
+    private static func schedule(_ schedule: CheckpointScheduleInfo) -> String {
+        var lines = ["every \(intervalText(minutes: schedule.everyMinutes)), \(schedule.keep) kept"]
+        lines.append("last: \(schedule.last ?? "none")" + (schedule.next.map { ", next: \($0)" } ?? ""))
+        if schedule.missed > 0 {
+            lines.append(
+                "missed since roostd started: \(schedule.missed), noticed \(schedule.lastMissed ?? "")"
+                    + (schedule.reason.map { ": \($0)" } ?? "")
+            )
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func intervalText(minutes: Int) -> String {
+        if minutes % 1440 == 0 { return "\(minutes / 1440)d" }
+        return minutes % 60 == 0 ? "\(minutes / 60)h" : "\(minutes)m"
     }
 
     private static func running(_ runtime: RuntimeInfo) -> FieldList {

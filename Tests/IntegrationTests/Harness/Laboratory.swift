@@ -20,6 +20,30 @@ enum Laboratory {
     /// The small guest, which boots in both generations.
     static var guest: String { "\(guests)/test-guest.qcow2" }
 
+    /// The same with Debian's general kernel, which knows the VM-Generation ID.
+    static var genericGuest: String { "\(guests)/test-guest-generic.qcow2" }
+
+    /// Whether the long tests run whole.
+    static let isSoak = environment["ROOST_SOAK"] == "1"
+
+    /// The folder of a QEMU that is newer than the installed one, when there is one.
+    static let newQEMU = environment["ROOST_QEMU_DIR"] ?? "\(root)/.build/qemu-new"
+
+    /// Runs something with the newest QEMU that there is, where QEMU's user can reach it.
+    static func withNewestQEMU(_ body: (_ path: String) async throws -> Void) async throws {
+        guard Files.exists("\(newQEMU)/qemu-system-x86_64") else {
+            return try await body("/usr/bin/qemu-system-x86_64")
+        }
+        let folder = unusedPath("/var/tmp/roost-qemu-")
+        defer { try? Files.remove(folder) }
+        try await tool("cp", "-R", newQEMU, folder)
+        try await tool("chmod", "a+rx", folder)
+        try await body("\(folder)/qemu-system-x86_64")
+    }
+
+    /// Whether this machine is there for tests, and a setting of its kernel may change for a moment.
+    static let mayChangeHost = isSoak || environment["CI"] == "true"
+
     /// The full Debian 12, which only `make soak` builds.
     static var debianGuest: String { "\(guests)/debian-guest.qcow2" }
 

@@ -1,0 +1,130 @@
+import Foundation
+import RoostAPI
+import RoostClient
+import RoostPrimitives
+import Testing
+
+/// What is taken of a guest that cannot be frozen, and who ends a freeze, with real guests.
+extension Integration.CheckpointTests {
+    /// Lets the guest's agent refuse a command from now on.
+    private func forbid(_ command: String, _ roostd: Roostd, _ console: GuestConsole) async throws {
+        let change = "sed -i 's|^exec /sbin/qemu-ga|& -b \(command)|' /sbin/guest-agent; killall qemu-ga"
+        _ = try await console.shell(change)
+        try await eventually("the agent runs without \(command)", within: 30) {
+            try await console.shell("cat /proc/$(pidof qemu-ga)/cmdline | tr '\\0' ' '").contains("-b \(command)")
+        }
+        try await roostd.waitForAgent("web")
+    }
+
+    @Test func guestThatCannotFreezeIsKeptWithItsMemoryOrRefusedAsThePolicySays() async throws {
+        try await withRoostd("checkpoint-policy") { roostd in
+            let client = roostd.client
+            try await roostd.createGuest("web", generation: 1)
+            let console = try await roostd.boot("web")
+            try await roostd.waitForAgent("web")
+            try await forbid("guest-fsfreeze-freeze", roostd, console)
+            let standard = try await take(roostd, "web", "fallback")
+            let shown = try await client.checkpoint(of: "web", standard)
+            #expect(shown.summary.kind == .standard && shown.receipt.consistency == .memory, "\(shown)")
+            #expect(shown.receipt.reason?.contains("guest-fsfreeze-freeze") == true, "\(shown.receipt)")
+            #expect(shown.receipt.memoryBytes ?? 0 > 1 << 20)
+
+            var only = UpdateVirtualMachineRequest()
+            only.checkpointType = .productionOnly
+            _ = try await client.updateVirtualMachine("web", only)
+            let refused = try await client.createCheckpoint(of: "web", waitSeconds: 60)
+            #expect(refused.error?.code == .invalidState, "\(refused)")
+            #expect(refused.error?.message.contains("guest-fsfreeze-freeze") == true, "\(refused)")
+            #expect(try await client.checkpoints(of: "web").count == 1)
+
+            only.checkpointType = .production
+            _ = try await client.updateVirtualMachine("web", only)
+            // QEMU does not send the state of a machine with such a disk.
+            let path = "\(roostd.disks)/data.vhdx"
+            let made = CreateDiskRequest(path: path, sizeBytes: 64 << 20, format: "vhdx")
+            try await client.createDisk(made, waitSeconds: 30).succeeded()
+            let attach = try await refusal { try await client.attachDisk(to: "web", .init(path: path)) }
+            if attach != nil {
+                try await roostd.turnOff("web")
+                _ = try await client.attachDisk(to: "web", .init(path: path))
+                let again = try await roostd.boot("web")
+                try await roostd.waitForAgent("web")
+                try await forbid("guest-fsfreeze-freeze", roostd, again)
+            }
+            let crash = try await client.checkpoint(of: "web", try await take(roostd, "web", "crash"))
+            #expect(crash.summary.kind == .production && crash.receipt.consistency == .crash, "\(crash.receipt)")
+            #expect(crash.receipt.reason?.lowercased().contains("vhdx") == true, "\(crash.receipt)")
+            try await client.pauseVirtualMachine("web", waitSeconds: 30).succeeded()
+            let paused = try await client.checkpoint(of: "web", try await take(roostd, "web", "paused"))
+            #expect(paused.receipt.consistency == .crash && paused.receipt.reason?.contains("paused") == true)
+            #expect(try await roostd.state("web") == .paused)
+            try await client.resumeVirtualMachine("web", waitSeconds: 30).succeeded()
+            let serial = try await roostd.console("web")
+            _ = try await serial.shell("echo x > /data/after && sync", within: 20)
+        }
+    }
+
+    @Test func freezeOfAGuestThatForbidsTheTimerIsEndedFromTheHost() async throws {
+        try await withRoostd("checkpoint-watchdog") { roostd in
+            let client = roostd.client
+            let id = try await roostd.createGuest("web", generation: 1)
+            var console = try await roostd.boot("web")
+            try await roostd.waitForAgent("web")
+            try await forbid("guest-exec", roostd, console)
+            let whole = try await client.checkpoint(of: "web", try await take(roostd, "web", "whole"))
+            #expect(whole.receipt.lease == "watchdog" && whole.receipt.consistency == .fileSystem, "\(whole.receipt)")
+            #expect(whole.receipt.freezeMicroseconds ?? .max < 10_000_000)
+            #expect(try await watchdogs(roostd).isEmpty)
+
+            var (frozen, round) = (0, 0)
+            while frozen < 2, round < 20 {
+                round += 1
+                await roostd.kill9()
+                try await roostd.start()
+                try await roostd.waitForAgent("web")
+                let events = client.events(since: 0)
+                let seen = Task {
+                    for try await event in events {
+                        if event.kind == "guest.frozen" { return }
+                        if event.kind == "job.ended", event.message.hasPrefix("checkpoint.create") { return }
+                    }
+                }
+                let work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
+                try await seen.value
+                await roostd.kill9()
+                _ = try? await work.value
+                if try await isFrozen(roostd, id, waits: frozen == 0) { frozen += 1 }
+                // The next roostd ends the process, and the guest goes on at once.
+                try await roostd.start()
+                #expect(try await watchdogs(roostd).isEmpty)
+                #expect(try await roostd.state("web") == .running)
+                console = try await roostd.console("web")
+                _ = try await console.shell("echo x > /data/thawed && sync", within: 9)
+                try await roostd.waitForAgent("web")
+            }
+            #expect(frozen == 2)
+            let after = try await client.checkpoint(of: "web", try await take(roostd, "web", "after"))
+            #expect(after.receipt.consistency == .fileSystem, "\(after.receipt)")
+        }
+    }
+
+    /// Whether a write in the guest waits, while no roostd runs.
+    ///
+    /// - Parameter waits: whether to wait until it is over, which only the process on the host can bring about.
+    private func isFrozen(_ roostd: Roostd, _ id: String, waits: Bool) async throws -> Bool {
+        let serial = try RawSocket("\(roostd.runDirectory)/vm/\(id)/serial.sock")
+        serial.send("echo x > /data/lease && sync && echo lease-$((40+2))\n")
+        guard (try? await serial.read(until: "lease-42", within: 2)) == nil else { return false }
+        if waits {
+            #expect(try await watchdogs(roostd).count == 1)
+            try await serial.read(until: "lease-42", within: 30)
+        }
+        return true
+    }
+
+    /// The processes of a roostd, which may have ended, that wait to end a freeze.
+    private func watchdogs(_ roostd: Roostd) async throws -> [String] {
+        try await run("/usr/bin/env", ["pgrep", "-f", "sh -c .*roost-freeze-watchdog"]).text
+            .split(separator: "\n").map(String.init)
+    }
+}
