@@ -138,25 +138,40 @@ extension CheckpointKeeper {
         }
         instant.receipt.transactionInMicroseconds = (clock.now - start).microseconds
         let isLate = freeze?.mayHaveEnded ?? false
-        // Half a write of the firmware makes no sense; the guest is still, so the next look finds it whole.
+        // Looked at when the guest goes on: that takes longer than reading them.
+        let bytes = fileExists(path) ? try? await onDisk { try FileAccess.readable(path) } : nil
+        if let freeze { await thaw(freeze, frozen, isLate: isLate, since: begun, announce, &instant.receipt) }
+        instant.variables = bytes.flatMap { (try? checkVariables($0)) == nil ? nil : $0 }
+        // Half a write of the firmware makes no sense, and the next look finds it whole.
         for _ in 0..<3 where instant.variables == nil && fileExists(path) {
             instant.variables = try? await onDisk { try readVariables(path) }
         }
-        guard let freeze else { return instant }
-        instant.receipt.fileSystems = freeze.plan.fileSystems
-        instant.receipt.lease = freeze.lease
+        return instant
+    }
+
+    /// Ends a freeze, and says in the receipt what it was worth.
+    private static func thaw(
+        _ freeze: GuestFreeze,
+        _ frozen: Int64,
+        isLate: Bool,
+        since begun: ContinuousClock.Instant,
+        _ announce: @Sendable (_ isFrozen: Bool) -> Void,
+        _ receipt: inout CheckpointReceipt
+    ) async {
+        receipt.fileSystems = freeze.plan.fileSystems
+        receipt.lease = freeze.lease
         do {
-            let thawed = try await freeze.end()
+            let (thawed, moment) = try await freeze.end()
+            receipt.freezeInMicroseconds = (moment - begun).microseconds
             announce(false)
-            (instant.receipt.consistency, instant.receipt.reason) = freeze.plan.consistency(
+            (receipt.consistency, receipt.reason) = freeze.plan.consistency(
                 frozen: frozen,
                 thawed: isLate ? 0 : thawed
             )
         } catch {
-            instant.receipt.reason = "the guest did not answer when it was thawed, so the freeze ended by its time"
+            receipt.reason = "the guest did not answer when it was thawed, so the freeze ended by its time"
+            receipt.freezeInMicroseconds = (ContinuousClock.now - begun).microseconds
         }
-        instant.receipt.freezeInMicroseconds = (clock.now - begun).microseconds
-        return instant
     }
 
     /// Writes what the instant has brought into the checkpoint, which does not count yet.

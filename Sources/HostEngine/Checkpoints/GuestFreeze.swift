@@ -119,6 +119,11 @@ struct GuestFreeze: Sendable {
                     capturesOutput: false
                 )
             )
+            // Once more what was written since; a guest that writes without end is not waited for.
+            _ = try? await finish(
+                GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]),
+                within: leaseSeconds / 4
+            )
             return nil
         } catch let error as QMPError where error.code == .refused {
             return error.message
@@ -155,10 +160,10 @@ struct GuestFreeze: Sendable {
         try await agent.execute(GuestAgentCommands.FSFreezeFreeze(), deadline: .seconds(leaseSeconds))
     }
 
-    /// Thaws, and makes sure of it; returns how many file systems were still frozen.
+    /// Thaws, and makes sure of it; returns how many file systems were still frozen, and when the agent had thawed them.
     ///
     /// - Throws: what the agent says when it does not thaw; the timer in the guest or the process on the host does then.
-    func end() async throws -> Int64 {
+    func end() async throws -> (thawed: Int64, at: ContinuousClock.Instant) {
         let thawed: Int64
         do {
             thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(5))
@@ -166,12 +171,13 @@ struct GuestFreeze: Sendable {
             // Once more: by then the lease has ended at the latest.
             thawed = try await agent.execute(GuestAgentCommands.FSFreezeThaw(), deadline: .seconds(leaseSeconds + 5))
         }
+        let moment = ContinuousClock.now
         if try await agent.execute(GuestAgentCommands.FSFreezeStatus()) {
             throw Unable(description: "the guest says that it is still frozen")
         }
         watchdog?.end()
         await stopTimer()
-        return thawed
+        return (thawed, moment)
     }
 
     /// Ends the timer: it must not thaw a later freeze.
