@@ -187,9 +187,11 @@ def report_production(whose, bar, readings, results):
 def standard_as_set(guest, runs, results):
     """Standard checkpoints as the host's kernel is set: by default QEMU cannot follow what the guest writes."""
     readings = Readings()
+    setting = FOLLOW_SETTING.read_text().strip()
     for _, counts in rounds([guest], runs, "standard checkpoints as the host is set"):
         take_standard(guest, counts, readings)
-    setting = FOLLOW_SETTING.read_text().strip()
+    if setting != FOLLOW_SETTING.read_text().strip():
+        raise RuntimeError(f"{FOLLOW_SETTING} was changed meanwhile")
     results.add(f"longest gap during a standard checkpoint, vm.unprivileged_userfaultfd={setting}",
                 readings.shown("outside", RoostGuest))
     results.add("receipt: processors paused", readings.shown("pause", RoostGuest))
@@ -248,9 +250,11 @@ def boot_bare(guest, bare):
     began = time.time()
     bare.qemu.start()
     guest.writer.wait(began, within=BOOT_SECONDS)
+    # What the other guest has been through, whose memory is to be like this one's.
+    guest.writer.ask("write")
     time.sleep(AFTER_BOOT_SECONDS)
-    guest.writer.ask("fill")
-    guest.writer.ask("idle")
+    for task in ("idle", "fill", "idle"):
+        guest.writer.ask(task)
     bare.save()
 
 
