@@ -201,7 +201,7 @@ def standard(guests, runs, results):
     readings = Readings()
     for guest, counts in rounds(guests, runs, "standard checkpoints"):
         take_standard(guest, counts, readings)
-    readings.compare(results, "longest gap during a standard checkpoint, QEMU following writes, beside "
+    readings.compare(results, "longest gap during a standard checkpoint, QEMU free to follow writes, beside "
                      "`virsh snapshot-create-as --memspec --live`", "outside", 0.8)
     readings.compare(results, "the same by the guest's clock, which stands still with its processors", "inside")
     pause = statistics.median(readings.taken["pause", RoostGuest])
