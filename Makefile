@@ -88,6 +88,7 @@ bench: ## Measure the release against bare QEMU and libvirt, and write docs/benc
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory release
 	swift build $(SWIFT_FLAGS) --scratch-path .build/crash-matrix -c release --product crash-matrix
+	@scripts/guest/build-debian-guest "$(ROOST_GUEST_DIR)"
 	@$(ROOST_PYTHON) scripts/bench --bin $(RELEASE_FOLDER)/release
 
 # --- Check -------------------------------------------------------------------
