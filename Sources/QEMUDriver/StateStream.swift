@@ -35,10 +35,13 @@ extension RunningMachine {
         try await monitor.execute(QMPCommands.MigrateSetParameters(["max-bandwidth": .int(1 << 40)]))
         let isOver = Flag()
         let taken = Task {
+            let connected = Mutex<OwnedDescriptor?>(nil)
             try await onThreadOfItsOwn {
-                guard let connection = try connection(of: listener, unless: isOver) else { return }
-                try readAll(of: connection, take)
+                let connection = try connection(of: listener, unless: isOver)
+                connected.withLock { $0 = connection }
             }
+            guard let connection = connected.withLock({ $0 }) else { return }
+            try await transfer { try readPiece(of: connection) } pass: { piece in try piece.withUnsafeBytes(take) }
         }
         do {
             try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))
@@ -99,10 +102,8 @@ extension RunningMachine {
         defer { unlink(path) }
         let given = Task { [process] in
             do {
-                try await onThreadOfItsOwn {
-                    let connection = try connected(to: path)
-                    while let bytes = try give() { try writeAll(bytes, to: connection) }
-                }
+                let connection = try connected(to: path)
+                try await transfer(get: give) { try writeAll($0, to: connection) }
             } catch {
                 // It would wait for the rest for ever.
                 process.signal(SIGKILL)
@@ -171,7 +172,7 @@ private final class Flag: Sendable {
 }
 
 /// Runs something on a thread that does nothing else, for as long as it takes.
-private func onThreadOfItsOwn(_ body: @escaping @Sendable () throws -> Void) async throws {
+func onThreadOfItsOwn(_ body: @escaping @Sendable () throws -> Void) async throws {
     let pool = NIOThreadPool(numberOfThreads: 1)
     pool.start()
     let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
@@ -201,16 +202,21 @@ private func connected(to path: String) throws(EngineError) -> OwnedDescriptor {
     return owned
 }
 
-private func readAll(of connection: OwnedDescriptor, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-    defer { buffer.deallocate() }
-    while true {
-        let count = read(connection.number, buffer.baseAddress, buffer.count)
-        if count < 0, errno == EINTR { continue }
-        guard count >= 0 else { throw EngineError(.failed, "cannot read from QEMU", cause: systemErrorText(errno)) }
-        if count == 0 { return }
-        try take(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
+/// The next piece that QEMU sends, a whole one but for the last; nil at the end.
+private func readPiece(of connection: OwnedDescriptor) throws(EngineError) -> [UInt8]? {
+    let size = 1 << 20
+    var failure: Int32 = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+        while count < size {
+            let got = read(connection.number, buffer.baseAddress.map { $0 + count }, size - count)
+            if got < 0, errno == EINTR { continue }
+            if got < 0 { failure = errno }
+            if got <= 0 { return }
+            count += got
+        }
     }
+    if failure != 0 { throw EngineError(.failed, "cannot read from QEMU", cause: systemErrorText(failure)) }
+    return bytes.isEmpty ? nil : bytes
 }
 
 private func writeAll(_ bytes: [UInt8], to connection: OwnedDescriptor) throws(EngineError) {
