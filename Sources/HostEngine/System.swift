@@ -34,6 +34,12 @@ func fileStatus(_ path: String) -> (size: UInt64, changed: Int64)? {
     return (UInt64(clamping: status.st_size), changed)
 }
 
+/// Whether a path leads to a regular file; devices of the host say nothing of their changes.
+func isRegularFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+}
+
 /// Which file a path leads to, whatever it is called.
 struct FileIdentity: Hashable, Sendable {
     private let device: UInt64

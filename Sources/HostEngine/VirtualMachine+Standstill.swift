@@ -142,7 +142,9 @@ extension VirtualMachine {
         let configuration = try await load()
         let paths = configuration.drives.filter { $0.kind == .hardDisk }.compactMap(\.path)
         var next = record
-        next.savedDisks = try await onDisk { try paths.map { try CheckpointKeeper.disk($0, .qcow2) } }
+        next.savedDisks = try await onDisk {
+            try paths.filter(isRegularFile).map { try CheckpointKeeper.disk($0, .qcow2) }
+        }
         try await writeDurably(next)
     }
 

@@ -41,7 +41,11 @@ extension RunningMachine {
                 connected.withLock { $0 = connection }
             }
             guard let connection = connected.withLock({ $0 }) else { return }
-            try await transfer { try readPiece(of: connection) } pass: { piece in try piece.withUnsafeBytes(take) }
+            try await transfer {
+                try readPiece(of: connection)
+            } pass: { piece in
+                try piece.withUnsafeBytes(take)
+            }
         }
         do {
             try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))

@@ -55,6 +55,14 @@ extension Integration {
             for other in try await client.jobs() where other.state == .running {
                 _ = try await client.job(other.id, waitSeconds: 120)
             }
+            for _ in 1...5 {
+                // A QEMU that was killed may not be known to have ended yet.
+                if let console = try? await bringUp(roostd) { return console }
+            }
+            return try await bringUp(roostd)
+        }
+
+        private func bringUp(_ roostd: Roostd) async throws -> GuestConsole {
             let state = try await roostd.wait(for: "web", within: 60) {
                 ![.starting, .stopping, .saving].contains($0.state)
             }.state
@@ -88,7 +96,7 @@ extension Integration {
                 var kept: [String: String] = [:]
                 var durations: [Work: Duration] = [:]
                 var outcomes: [String: Int] = [:]
-                for round in 1...(Laboratory.isSoak ? 200 : 12) {
+                for round in 1...Laboratory.faultRounds {
                     let mark = "round-\(round)"
                     _ = try await console.shell("echo \(mark) | dd of=/data/mark conv=fsync 2>/dev/null", within: 60)
                     _ = try await console.shell(

@@ -36,7 +36,8 @@ extension Integration {
                 #expect(try await client.virtualMachines().map(\.name) == names)
                 // The names that were given up are free.
                 try await roostd.create("first")
-                try await roostd.create("wanted-0")
+                let free = try #require((0..<10).map { "wanted-\($0)" }.first { !names.contains($0) })
+                try await roostd.create(free)
             }
         }
 

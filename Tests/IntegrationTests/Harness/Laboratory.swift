@@ -41,6 +41,9 @@ enum Laboratory {
         try await body("\(folder)/qemu-system-x86_64")
     }
 
+    /// How many faults are injected; ROOST_FAULTS says another number.
+    static let faultRounds = environment["ROOST_FAULTS"].flatMap { Int($0) } ?? (isSoak ? 200 : 12)
+
     /// Whether this machine is there for tests, and a setting of its kernel may change for a moment.
     static let mayChangeHost = isSoak || environment["CI"] == "true"
 
