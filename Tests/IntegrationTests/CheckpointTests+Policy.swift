@@ -117,7 +117,8 @@ extension Integration.CheckpointTests {
         guard (try? await serial.read(until: "lease-42", within: 2)) == nil else { return false }
         if waits {
             #expect(try await watchdogs(roostd).count == 1)
-            try await serial.read(until: "lease-42", within: 30)
+            // The write itself takes as long as the host's disk wants.
+            try await serial.read(until: "lease-42", within: 90)
         }
         return true
     }
