@@ -100,7 +100,7 @@ extension Integration.CheckpointTests {
                 let request = ApplyCheckpointRequest(turnOff: true, start: true)
                 try await client.applyCheckpoint(to: "web", "here", request, waitSeconds: 120).succeeded()
                 console = try await roostd.console("web")
-                try await eventually("the kernel has noticed, round \(round)", within: 20) {
+                try await eventually("the kernel has noticed, round \(round)", within: 60) {
                     try await noticed(console) == "count-1"
                 }
             }

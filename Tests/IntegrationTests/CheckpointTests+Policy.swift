@@ -99,7 +99,7 @@ extension Integration.CheckpointTests {
                 #expect(try await watchdogs(roostd).isEmpty)
                 #expect(try await roostd.state("web") == .running)
                 console = try await roostd.console("web")
-                _ = try await console.shell("echo x > /data/thawed && sync", within: 9)
+                _ = try await console.shell("echo x > /data/thawed && sync", within: 40)
                 try await roostd.waitForAgent("web")
             }
             #expect(frozen == 2)

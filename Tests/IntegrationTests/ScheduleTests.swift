@@ -50,7 +50,7 @@ extension Integration {
         /// Waits for the end of an automatic checkpoint.
         private func job(_ roostd: Roostd) async throws -> Job {
             let client = roostd.client
-            return try await within(30, "an automatic checkpoint") {
+            return try await within(60, "an automatic checkpoint") {
                 for try await event in client.events(since: 0) {
                     guard event.kind == "job.ended", event.message.hasPrefix("checkpoint.automatic"),
                         let number = event.job
