@@ -20,6 +20,42 @@ struct LaunchPreparation: Sendable {
     var descriptors: [OwnedDescriptor] = []
 }
 
+extension LaunchPreparation {
+    /// What QEMU is started with for a configuration.
+    func request(
+        _ configuration: VirtualMachineConfiguration,
+        on host: HostContext,
+        takesState: Bool
+    ) -> RunningMachine.LaunchRequest {
+        let accelerator = host.verdict.accelerator
+        var request = RunningMachine.LaunchRequest(
+            qemuPath: host.installation.path,
+            user: host.user,
+            folder: host.folder(configuration.id.uppercased),
+            configuration: configuration
+        ) { monitor, agent, serial in
+            var plan = MachinePlan(
+                accelerator: accelerator,
+                processorModel: processorModel,
+                machineType: machineType,
+                monitorDescriptor: monitor,
+                agentDescriptor: agent,
+                serialDescriptor: serial
+            )
+            plan.firmware = firmware
+            plan.variablesPath = variablesPath
+            plan.driveFiles = driveFiles
+            plan.networks = networks
+            plan.seedPath = seedPath
+            plan.takesState = takesState
+            return plan
+        }
+        request.descriptors = descriptors
+        request.deadline = host.launchDeadline
+        return request
+    }
+}
+
 extension VirtualMachine {
     /// Checks that the host has what the machine needs, and opens it.
     func prepare(_ configuration: VirtualMachineConfiguration) async throws -> LaunchPreparation {

@@ -125,31 +125,7 @@ extension VirtualMachine {
         takesState: Bool,
         onSpawn: @Sendable (SpawnedProcess) -> Void
     ) async throws -> RunningMachine {
-        let accelerator = host.verdict.accelerator
-        var request = RunningMachine.LaunchRequest(
-            qemuPath: host.installation.path,
-            user: host.user,
-            folder: host.folder(id.uppercased),
-            configuration: configuration
-        ) { monitor, agent, serial in
-            var plan = MachinePlan(
-                accelerator: accelerator,
-                processorModel: preparation.processorModel,
-                machineType: preparation.machineType,
-                monitorDescriptor: monitor,
-                agentDescriptor: agent,
-                serialDescriptor: serial
-            )
-            plan.firmware = preparation.firmware
-            plan.variablesPath = preparation.variablesPath
-            plan.driveFiles = preparation.driveFiles
-            plan.networks = preparation.networks
-            plan.seedPath = preparation.seedPath
-            plan.takesState = takesState
-            return plan
-        }
-        request.descriptors = preparation.descriptors
-        request.deadline = host.launchDeadline
+        let request = preparation.request(configuration, on: host, takesState: takesState)
         do {
             return try await RunningMachine.launch(request, group: host.group, onSpawn: onSpawn)
         } catch let error as EngineError {

@@ -80,30 +80,7 @@ struct CheckpointTrial: Sendable {
         copy.id = id
         let preparation = try await prepare(copy)
         let source = try await openMemory()
-        let (accelerator, configuration) = (host.verdict.accelerator, copy)
-        var request = RunningMachine.LaunchRequest(
-            qemuPath: host.installation.path,
-            user: host.user,
-            folder: host.folder(id.uppercased),
-            configuration: configuration
-        ) { monitor, agent, serial in
-            var plan = MachinePlan(
-                accelerator: accelerator,
-                processorModel: preparation.processorModel,
-                machineType: preparation.machineType,
-                monitorDescriptor: monitor,
-                agentDescriptor: agent,
-                serialDescriptor: serial
-            )
-            plan.firmware = preparation.firmware
-            plan.variablesPath = preparation.variablesPath
-            plan.driveFiles = preparation.driveFiles
-            plan.networks = preparation.networks
-            plan.seedPath = preparation.seedPath
-            plan.takesState = source != nil
-            return plan
-        }
-        request.deadline = host.launchDeadline
+        let request = preparation.request(copy, on: host, takesState: source != nil)
         let begun = ContinuousClock.now
         let machine = try await RunningMachine.launch(request, group: host.group) { _ in }
         do {
