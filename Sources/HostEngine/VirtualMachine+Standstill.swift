@@ -129,9 +129,10 @@ extension VirtualMachine {
         guard try await machine.monitor.execute(QMPCommands.QueryStatus()).state.rawValue == "postmigrate" else {
             return
         }
-        if cycle.state != .paused { hiddenResumes += 1 }
-        try await machine.monitor.execute(QMPCommands.Continue())
+        // It is paused before and behind: neither is told.
+        hiddenResumes += 1
         hiddenStops += 1
+        try await machine.monitor.execute(QMPCommands.Continue())
         try await machine.monitor.execute(QMPCommands.Stop(), deadline: Self.stopDeadline)
     }
 

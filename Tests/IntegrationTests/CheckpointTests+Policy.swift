@@ -82,17 +82,7 @@ extension Integration.CheckpointTests {
                 await roostd.kill9()
                 try await roostd.start()
                 try await roostd.waitForAgent("web")
-                let events = client.events(since: 0)
-                let seen = Task {
-                    for try await event in events {
-                        if event.kind == "guest.frozen" { return }
-                        if event.kind == "job.ended", event.message.hasPrefix("checkpoint.create") { return }
-                    }
-                }
-                let work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
-                try await seen.value
-                await roostd.kill9()
-                _ = try? await work.value
+                try await killWhileFrozen(roostd)
                 if try await isFrozen(roostd, id, waits: frozen == 0) { frozen += 1 }
                 // The next roostd ends the process, and the guest goes on at once.
                 try await roostd.start()

@@ -283,18 +283,7 @@ extension Integration {
                     round += 1
                     let mark = "mark-\(100 + round)"
                     _ = try await console.shell("echo \(mark) > /data/mark; sync")
-                    let events = client.events(since: 0)
-                    // A freeze that fails says nothing.
-                    let seen = Task {
-                        for try await event in events {
-                            if event.kind == "guest.frozen" { return }
-                            if event.kind == "job.ended", event.message.hasPrefix("checkpoint.create") { return }
-                        }
-                    }
-                    let work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
-                    try await seen.value
-                    await roostd.kill9()
-                    _ = try? await work.value
+                    try await killWhileFrozen(roostd)
                     if try await isFrozen(roostd, id) {
                         frozen += 1
                         // Nobody but the timer in the guest can end the freeze: it waits, and goes on.
@@ -360,6 +349,23 @@ extension Integration {
             )
             #expect(try await client.checkpoints(of: "web").count == count)
             _ = try await console.shell("touch /tmp/enough; echo x > /data/after && sync", within: 20)
+        }
+
+        /// Kills a roostd that was just started in the moment in which it has the guest frozen for a checkpoint.
+        func killWhileFrozen(_ roostd: Roostd) async throws {
+            let client = roostd.client
+            let events = client.events(since: 0)
+            // A freeze that fails says nothing.
+            let seen = Task {
+                for try await event in events {
+                    if event.kind == "guest.frozen" { return }
+                    if event.kind == "job.ended", event.message.hasPrefix("checkpoint.create") { return }
+                }
+            }
+            let work = Task { try await client.createCheckpoint(of: "web", waitSeconds: 60) }
+            try await seen.value
+            await roostd.kill9()
+            _ = try? await work.value
         }
 
         /// Waits, without any roostd, until a write in the guest succeeds.
