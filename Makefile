@@ -89,6 +89,7 @@ bench: ## Measure the release against bare QEMU and libvirt, and write docs/benc
 	@$(MAKE) --no-print-directory release
 	swift build $(SWIFT_FLAGS) --scratch-path .build/crash-matrix -c release --product crash-matrix
 	@scripts/guest/build-debian-guest "$(ROOST_GUEST_DIR)"
+	@scripts/fetch-qemu "$${ROOST_QEMU_DIR:-.build/qemu-new}"
 	@$(ROOST_PYTHON) scripts/bench --bin $(RELEASE_FOLDER)/release
 
 # --- Check -------------------------------------------------------------------

@@ -6,6 +6,7 @@ What a checkpoint costs a guest is the longest gap of a writer in it that syncs 
 import contextlib
 import os
 import pathlib
+import shutil
 import statistics
 import time
 
@@ -31,7 +32,8 @@ def checkpoints(options, work, results):
     work.mkdir(mode=0o711)
     for name in ("roost", "domain"):
         (work / name).mkdir(mode=0o711)
-    roost, libvirt = Roost(options, work / "roost"), Libvirt(work / "libvirt")
+    qemu = reachable(options.qemu, work / "qemu")
+    roost, libvirt = Roost(options, work / "roost", qemu), Libvirt(work / "libvirt")
     with contextlib.ExitStack() as stack:
         stack.callback(roost.stop)
         stack.callback(libvirt.close)
@@ -39,7 +41,7 @@ def checkpoints(options, work, results):
         for daemon in (roost, libvirt):
             daemon.spawn()
             daemon.wait_until_served(0)
-        guests = RoostGuest(roost, options.guest), LibvirtGuest(libvirt, options.guest, work / "domain")
+        guests = RoostGuest(roost, options.guest), LibvirtGuest(libvirt, options.guest, work / "domain", qemu)
         for guest in guests:
             stack.callback(guest.close)
         stack.callback(end_guests, *guests)
@@ -56,6 +58,14 @@ def checkpoints(options, work, results):
             guests[0].go_on_as(QEMU_USER, FOLLOWS_WRITES)
         standard(guests, options.runs, results)
         saved_states(guests[0], bare, options.runs, results)
+
+
+def reachable(qemu, folder):
+    """A QEMU as its own user can reach it: that of scripts/fetch-qemu may lie in somebody's home, and is copied."""
+    if not (qemu.parent / "prefix").exists():
+        return qemu
+    shutil.copytree(qemu.parent, folder, symlinks=True)
+    return folder / qemu.name
 
 
 def end_guests(ours, theirs):

@@ -211,8 +211,8 @@ class RoostGuest:
 class LibvirtGuest:
     """The guest as a domain of libvirt, from a copy of the same image."""
 
-    def __init__(self, libvirt, image, work):
-        self.libvirt, self.image, self.work = libvirt, image, work
+    def __init__(self, libvirt, image, work, qemu):
+        self.libvirt, self.image, self.work, self.qemu = libvirt, image, work, qemu
         self.writer = Writer()
         self.disk = work / "libvirt.qcow2"
         self.overlay = self.memory = None
@@ -229,7 +229,7 @@ class LibvirtGuest:
         shutil.copyfile(self.image, self.disk)
         run(["qemu-img", "resize", "-q", self.disk, str(DISK_BYTES)])
         definition = self.work / "domain.xml"
-        definition.write_text(domain_xml(NAME, self.disk, memory=MEMORY_MIB, seed=image))
+        definition.write_text(domain_xml(NAME, self.disk, memory=MEMORY_MIB, seed=image, qemu=self.qemu))
         self.libvirt.command("define", definition)
         self.libvirt.command("start", NAME)
 

@@ -30,8 +30,8 @@ class UnixConnection(http.client.HTTPConnection):
 class Roost:
     """A roostd with a state directory of its own."""
 
-    def __init__(self, options, work):
-        self.bin = options.bin
+    def __init__(self, options, work, qemu=QEMU):
+        self.bin, self.qemu = options.bin, qemu
         self.state, self.run_dir = work / "state", work / "run"
         self.log = work / "roostd.log"
         self.process = None
@@ -42,7 +42,8 @@ class Roost:
         with open(self.log, "ab") as log:
             # As a packaged service runs it: with software emulation here, like the others, and its own pace of log.
             self.process = subprocess.Popen(
-                [*by, self.bin / "roostd", "--state-dir", self.state, "--run-dir", self.run_dir, "--emulate"],
+                [*by, self.bin / "roostd", "--state-dir", self.state, "--run-dir", self.run_dir, "--emulate",
+                 "--qemu", self.qemu],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_until_served(self, count):
@@ -205,7 +206,7 @@ class Libvirt:
         stop_process(self.holder)
 
 
-def domain_xml(name, disk, title=None, memory=MEMORY_MIB, seed=None):
+def domain_xml(name, disk, title=None, memory=MEMORY_MIB, seed=None, qemu=QEMU):
     """A domain equal to what Roost creates: q35, Secure Boot firmware, one disk on virtio-scsi, one NAT adapter."""
     drive = f"""
     <disk type='file' device='disk'>
@@ -229,7 +230,7 @@ def domain_xml(name, disk, title=None, memory=MEMORY_MIB, seed=None):
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
   <on_poweroff>destroy</on_poweroff>
   <devices>
-    <emulator>{QEMU}</emulator>{drive}
+    <emulator>{qemu}</emulator>{drive}
     <controller type='scsi' model='virtio-scsi'/>
     <controller type='usb' model='none'/>
     <interface type='user'><model type='virtio'/></interface>

@@ -28,6 +28,7 @@ TASKS = {
     "Sources/HostEngine/VirtualMachine+Save.swift",
     "Sources/HostEngine/VirtualMachine+Standstill.swift",
     "Sources/HostEngine/VirtualMachine.swift",
+    "Sources/QEMUDriver/StateFeed.swift",
     "Sources/QEMUDriver/StateStream.swift",
     "Sources/QEMUDriver/Tool.swift",
     "Sources/RoostClient/RoostClient+Events.swift",

@@ -32,11 +32,11 @@ extension Host {
         _ reporter: JobCenter.Reporter
     ) async throws -> String {
         try requireExportFolder(request.directory)
-        return try await machine(reference).withCheckpoint(checkpoint, "export a checkpoint of") { kept, variables in
-            var configuration = kept
+        return try await reading(checkpoint, of: try machine(reference), "export a checkpoint of") { kept in
+            var configuration = kept.configuration
             // Whoever runs it goes back in time.
             configuration.vmGenerationID = .random()
-            return try await self.export(configuration, variables: variables, request, reporter)
+            return try await self.export(configuration, variables: kept.variables, request, reporter)
         }
     }
 

@@ -34,11 +34,12 @@ struct ScrubOutcome: Sendable {
 }
 
 extension Host {
-    /// Looks at every byte of all configurations, run records and their second copies, and puts right what is damaged.
+    /// Looks at every byte of all configurations, run records and their second copies, and puts right what is damaged; and
+    /// at every byte of the memory of saved machines and checkpoints, which has no second copy.
     ///
     /// Its job ends with `.corrupt` when something stays damaged; what was put right stands among its warnings.
     ///
-    /// - Parameter pause: how long to rest behind each machine.
+    /// - Parameter pause: how long to rest behind each machine, and behind every 32 MiB of memory.
     /// - Throws: `APIError` `.busy` when the files are being looked at already.
     package func startScrub(pause: Duration = .zero) async throws -> Job {
         guard !isScrubbing else { throw APIError(.busy, "the files are being looked at already: see 'roost job list'") }
@@ -71,7 +72,7 @@ extension Host {
         } catch {
             outcome.unmended.append(APIError(translating: error).description)
         }
-        let (found, problems) = await scrubCheckpoints()
+        let (found, problems) = try await scrubCheckpoints(pause: pause)
         outcome.add(found)
         outcome.unmended += problems
         let all = machines.values.sorted { $0.id < $1.id }
@@ -87,6 +88,7 @@ extension Host {
             let found = await machine.scrub(sealed: sealed[machine.id] ?? [])
             outcome.add(found.reports)
             outcome.unmended += found.problems
+            if let problem = try await machine.scrubSavedState(pause: pause) { outcome.unmended.append(problem) }
             if found.isRunning { outcome.running += 1 }
             outcome.machines += 1
             await reporter.progress(Double(outcome.machines) / Double(all.count))
@@ -159,6 +161,41 @@ extension VirtualMachine {
             }
             return (reports, problems, isRunning)
         }
+    }
+}
+
+extension VirtualMachine {
+    /// What is wrong with the saved state, which nothing can put right; nil when nothing is, or there is none.
+    ///
+    /// - Throws: `CancellationError` only.
+    func scrubSavedState(pause: Duration) async throws -> String? {
+        let path = host.directory.savedState(id)
+        guard cycle.state == .saved, let problem = try await savedStateDamage(path, pause: pause),
+            // Started meanwhile, the machine needs it no more.
+            cycle.state == .saved
+        else { return nil }
+        return "\(name): \(problem); \(Self.coldStart(name))"
+    }
+}
+
+/// Reads a saved state whole; returns what is wrong with it, nil when nothing is.
+///
+/// - Parameter pause: how long to rest behind every 32 MiB.
+/// - Throws: `CancellationError` only.
+func savedStateDamage(_ path: String, pause: Duration) async throws -> String? {
+    do {
+        let source = try await onDisk { try SavedStateSource(path) }
+        var count = 0
+        while try await onDisk({ try source.next() }) != nil {
+            try Task.checkCancellation()
+            count += 1
+            if pause > .zero, count % 32 == 0 { try await Task.sleep(for: pause) }
+        }
+        return nil
+    } catch let error as CancellationError {
+        throw error
+    } catch {
+        return APIError(translating: error).description
     }
 }
 

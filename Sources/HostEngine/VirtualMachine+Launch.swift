@@ -22,10 +22,14 @@ extension VirtualMachine {
                     + "relies on it as it is"
             )
         }
+        try await host.keeper.requireUnchangedBelow(configuration, "start")
         services = configuration.integrationServices
         let preparation = try await prepare(configuration)
         let saved = try await openSavedState(configuration, preparation)
         if control.isCancelled { throw CancellationError() }
+        // Read while QEMU comes up.
+        let feed = saved.map { source in StateFeed { try source.next() } }
+        defer { feed?.giveUp() }
 
         var starting = RunRecord(phase: .starting)
         starting.bootID = host.bootID
@@ -64,7 +68,7 @@ extension VirtualMachine {
                 try await recording.withLock { $0 }?.value
                 // What the first start decides for good stands before the guest can rely on it.
                 try await noteStarted()
-                if let saved { try await goOn(from: saved, machine) }
+                if let feed { try await goOn(from: feed, machine) }
                 if saved?.info.wasRunning ?? true {
                     do {
                         try await machine.monitor.execute(QMPCommands.Continue())

@@ -2,7 +2,7 @@ import ConfigStore
 import Logging
 import QEMUDriver
 import QMP
-import RoostAPI
+package import RoostAPI
 import RoostPrimitives
 import Synchronization
 import VMConfiguration
@@ -23,12 +23,26 @@ extension VirtualMachine {
     }
 
     /// Starts the machine; from its saved state when it has one, unless that is given up.
-    package func start(discardingSavedState discards: Bool, _ reporter: JobCenter.Reporter) async throws {
-        if discards, cycle.state == .saved { try await discardSavedState() }
+    package func start(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
+        if request.acceptChangedDisks == true { try await acceptChangedDisks(reporter) }
+        if request.discardSavedState == true, cycle.state == .saved { try await discardSavedState() }
         guard cycle.state == .saved else { return try await perform(.start) }
         saveProgress = { await reporter.progress($0) }
         defer { saveProgress = nil }
         try await perform(.start)
+    }
+
+    /// Takes disk files that others have changed below this machine's as they are.
+    private func acceptChangedDisks(_ reporter: JobCenter.Reporter) async throws {
+        try requireDisksAtRest("start")
+        let (changed, id) = try await gate.run {
+            try requireUsable("start")
+            try requireEnded("accept changed disks of")
+            try requireDisksAtRest("start")
+            try await settleCheckpoints()
+            return (try await host.keeper.acceptChanges(around: try await load()), self.id)
+        }
+        for disk in changed { await reporter.warn("taken as it is: \(disk.sentence(for: id))") }
     }
 
     /// Writes the state and leaves the processors still; when this throws they do what they did before.
@@ -218,15 +232,15 @@ extension VirtualMachine {
         )
     }
 
-    private static func coldStart(_ name: String) -> String {
+    static func coldStart(_ name: String) -> String {
         "'roost vm start \(name) --discard-saved-state' starts it without, as after a power cut"
     }
 
     /// Gives QEMU the saved state; behind that the file counts no more, since the disks are about to change.
-    func goOn(from source: SavedStateSource, _ machine: RunningMachine) async throws {
+    func goOn(from feed: StateFeed, _ machine: RunningMachine) async throws {
         let progress = saveProgress
         do {
-            try await machine.takeState(onProgress: { await progress?($0) }) { try source.next() }
+            try await machine.takeState(from: feed) { await progress?($0) }
         } catch {
             throw savedStateProblem(error)
         }

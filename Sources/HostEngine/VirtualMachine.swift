@@ -53,10 +53,12 @@ package actor VirtualMachine {
     private var answers: [LifeCycle.CommandID: CheckedContinuation<Void, any Error>] = [:]
     private var nextCommand = 0
     private var lastRecordWrite: Task<Void, Never>?
-    /// Whether a checkpoint is being applied, removed or copied, which may take long.
+    /// Whether a checkpoint is being applied or removed, which may take long.
     var isBusyWithDisks = false
     /// How many look at what its checkpoints keep, beside everything else.
     var checkpointReaders = 0
+    /// Whether disk files were left alone for one of them.
+    var isMergePutOff = false
     /// Tries to let a guest go on.
     var standstillTask: Task<Void, Never>?
     /// Takes how far a save, or the start behind one, has come.
@@ -106,8 +108,8 @@ package actor VirtualMachine {
         if isBusyWithDisks, command == .start {
             throw APIError(
                 .busy,
-                "cannot start \(name) while a checkpoint is applied, removed or copied: wait for that job, or cancel it, which "
-                    + "leaves disk files to be merged later ('roost job list', 'roost job cancel')"
+                "cannot start \(name) while a checkpoint is applied or removed: wait for that job, or cancel it, which leaves "
+                    + " disk files to be merged later ('roost job list', 'roost job cancel')"
             )
         }
         switch command {

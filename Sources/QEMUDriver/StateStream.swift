@@ -95,11 +95,10 @@ extension RunningMachine {
 
     /// Gives QEMU, which was started to wait for it, the state that another one has sent.
     ///
-    /// - Parameter give: called on a thread of its own for the next bytes; nil at the end.
-    /// - Throws: what `give` throws; `EngineError` with QEMU's reason. QEMU can only be ended then.
+    /// - Throws: what the reading of the state has met; `EngineError` with QEMU's reason. QEMU can only be ended then.
     package func takeState(
-        onProgress: @Sendable (Double) async -> Void,
-        give: @escaping @Sendable () throws -> [UInt8]?
+        from feed: StateFeed,
+        onProgress: @Sendable (Double) async -> Void
     ) async throws {
         let path = folder.stateSocket
         try await monitor.execute(QMPCommands.MigrateIncoming(uri: "unix:\(MachineFolder.stateSocketName)"))
@@ -107,7 +106,7 @@ extension RunningMachine {
         let given = Task { [process] in
             do {
                 let connection = try connected(to: path)
-                try await transfer(get: give) { try writeAll($0, to: connection) }
+                try await feed.pass { try writeAll($0, to: connection) }
             } catch {
                 // It would wait for the rest for ever.
                 process.signal(SIGKILL)

@@ -126,6 +126,8 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
     public var memoryBytes: Int64?
     /// How long the guest's processors stood still for the memory, in microseconds.
     public var pauseMicroseconds: Int64?
+    /// How long what the guest writes was held up at most, in microseconds; nil when the guest was off.
+    public var stalledMicroseconds: Int64?
     /// What the last verification has shown; nil when there was none.
     public var verification: Verification?
 
@@ -141,8 +143,10 @@ public struct CheckpointReceiptInfo: Codable, Hashable, Sendable {
         hasVariables: Bool,
         memoryBytes: Int64? = nil,
         pauseMicroseconds: Int64? = nil,
+        stalledMicroseconds: Int64? = nil,
         verification: Verification? = nil
     ) {
+        self.stalledMicroseconds = stalledMicroseconds
         self.verification = verification
         (self.memoryBytes, self.pauseMicroseconds) = (memoryBytes, pauseMicroseconds)
         self.consistency = consistency

@@ -68,9 +68,15 @@ public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
 public struct StartVirtualMachineRequest: Codable, Hashable, Sendable {
     /// Whether a saved state is given up, and the guest starts as after a power cut; nil means no, it goes on from there.
     public var discardSavedState: Bool?
+    /// Whether a file below the machine's disks that another program has changed is taken as it is, for the checkpoints that
+    /// rely on it too; nil means no, and the machine does not start.
+    public var acceptChangedDisks: Bool?
 
     /// A request of the given fields.
-    public init(discardSavedState: Bool? = nil) { self.discardSavedState = discardSavedState }
+    public init(discardSavedState: Bool? = nil, acceptChangedDisks: Bool? = nil) {
+        self.discardSavedState = discardSavedState
+        self.acceptChangedDisks = acceptChangedDisks
+    }
 }
 
 /// The body of `POST /v1/vms/{vm}/stop` and `/restart` (Hyper-V: Stop-VM, Restart-VM).

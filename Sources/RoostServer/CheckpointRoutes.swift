@@ -59,7 +59,7 @@ struct CheckpointRoutes {
                 subject: await machine.name,
                 machine: machine.id
             ) { _ in
-                try await machine.verifyCheckpoint(checkpoint, body)
+                try await host.verifyCheckpoint(reference, checkpoint, body)
             }
         }
         api.post("vms/:vm/checkpoints/:checkpoint/export") { request, context in

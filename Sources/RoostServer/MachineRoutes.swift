@@ -67,7 +67,7 @@ struct MachineRoutes {
                 subject: await machine.name,
                 machine: machine.id
             ) { reporter in
-                try await machine.start(discardingSavedState: body.discardSavedState ?? false, reporter)
+                try await machine.start(body, reporter)
                 return nil
             }
         }

@@ -90,6 +90,45 @@ extension Integration.CheckpointTests {
         }
     }
 
+    @Test func machineGoesOnWhileACheckpointOfItIsCopied() async throws {
+        try await withRoostd("checkpoint-copy-beside") { roostd in
+            let client = roostd.client
+            _ = try await roostd.create("web") { $0.diskSizeBytes = 1 << 30 }
+            let base = try await disk(roostd, "web")
+            try await tool("qemu-io", "-f", "qcow2", "-c", "write -P 1 0 600M", base)
+            let first = try await take(roostd, "web", "one")
+            try await write(roostd, "web", 2)
+            _ = try await take(roostd, "web", "two")
+            let job = try await client.createVirtualMachine(fromCheckpoint: "two", of: "web", .init(name: "copy"))
+            // It is held up until everything else has been tried.
+            let copying = "qemu-img convert .*\(roostd.stateDirectory)/Virtual Hard Disks/copy/"
+            try await eventually("the copy is held up") {
+                try await run("/usr/bin/env", ["pkill", "-STOP", "-f", copying]).status == 0
+            }
+            for refused in [
+                try await client.removeCheckpoint(of: "web", first, waitSeconds: 30),
+                try await client.applyCheckpoint(to: "web", first, waitSeconds: 30),
+                try await client.removeVirtualMachine("web", waitSeconds: 30),
+            ] {
+                #expect(
+                    refused.error?.code == .busy && refused.error?.message.contains("copied") == true,
+                    "\(refused)"
+                )
+            }
+            try await roostd.start("web")
+            _ = try await take(roostd, "web", "three")
+            var notes = UpdateVirtualMachineRequest()
+            notes.notes = "changed"
+            _ = try await client.updateVirtualMachine("web", notes)
+            try await roostd.turnOff("web")
+            #expect(try await client.job(job.id).state == .running)
+            try await tool("pkill", "-CONT", "-f", copying)
+            try await client.job(job.id, waitSeconds: 120).succeeded()
+            #expect(try await holds(disk(roostd, "copy"), 2))
+            try await client.removeCheckpoint(of: "web", first, waitSeconds: 60).succeeded()
+        }
+    }
+
     @Test func machineIsNotStartedIntoAMergeAndIsWhenThatIsCancelled() async throws {
         try await withRoostd("checkpoint-merging") { roostd in
             let client = roostd.client

@@ -219,19 +219,36 @@ extension Integration {
             try await withRoostd("checkpoint-live") { roostd in
                 let client = roostd.client
                 try await roostd.createGuest("web", generation: 2, secureBoot: "MicrosoftUEFICertificateAuthority")
+                let small = try await client.createDisk(
+                    .init(path: "small.qcow2", sizeBytes: 16 << 20),
+                    waitSeconds: 30
+                )
+                _ = try await client.attachDisk(to: "web", .init(path: try #require(small.result)))
                 let data = try await client.createDisk(.init(path: "data.img", sizeBytes: 64 << 20), waitSeconds: 30)
                 _ = try await client.attachDisk(to: "web", .init(path: try #require(data.result), format: "raw"))
                 var console = try await roostd.boot("web")
                 try await roostd.waitForAgent("web")
                 _ = try await console.shell("echo before > /data/one; printf before > \(dataDisk); sync")
+                // What cannot be frozen, and what need not be.
+                let mounted = try await console.shell(
+                    "modprobe -a vfat nls_cp437 nls_ascii; mkdir -p /esp /ro; mount -t vfat /dev/$(grep -lx 98304 /sys/class/block/sd*/size | cut -d/ -f5) /esp && "
+                        + "disk=/dev/$(grep -lx 32768 /sys/block/sd*/size | cut -d/ -f4) && mke2fs $disk >/dev/null && "
+                        + "mount -o ro $disk /ro && echo mounted"
+                )
+                #expect(mounted.hasSuffix("mounted"), "\(mounted)")
                 let created = try await roost(roostd, "create", "web", "--name", "live")
                 #expect(created.status == 0, "\(created)")
                 let shown = try await client.checkpoint(of: "web", "live")
                 #expect(shown.receipt.consistency == .fileSystem, "\(shown.receipt)")
                 #expect(shown.receipt.lease == "guestTimer" && shown.receipt.hasVariables)
                 #expect(shown.receipt.fileSystems.contains { $0.mountPoint == "/data" && $0.skipped == nil })
+                let skipped = shown.receipt.fileSystems.filter { $0.skipped != nil }.map {
+                    "\($0.mountPoint): \($0.skipped ?? "")"
+                }
+                #expect(skipped.sorted() == ["/esp: vfat cannot be frozen", "/ro: mounted read-only"], "\(skipped)")
+                #expect(shown.receipt.stalledMicroseconds == shown.receipt.freezeMicroseconds)
                 #expect(shown.receipt.freezeMicroseconds ?? 0 > 0 && shown.receipt.agentVersion != nil)
-                #expect(shown.disks.count == 2 && shown.disks.allSatisfy { $0.problem == nil }, "\(shown.disks)")
+                #expect(shown.disks.count == 3 && shown.disks.allSatisfy { $0.problem == nil }, "\(shown.disks)")
 
                 // It goes on, in new files; a disk can go and grow as ever.
                 _ = try await console.shell("echo after > /data/two; printf after! > \(dataDisk); sync")
@@ -286,8 +303,9 @@ extension Integration {
                     try await killWhileFrozen(roostd)
                     if try await isFrozen(roostd, id) {
                         frozen += 1
-                        // Nobody but the timer in the guest can end the freeze: it waits, and goes on.
-                        if frozen == 1 { try await waitForThaw(roostd, id) }
+                        // Nobody but the timer in the guest can end the freeze, by its time or when it is told to end.
+                        let deed = frozen == 1 ? "killall -9 qemu-ga" : "kill $(cat /run/roost-freeze-lease)"
+                        try await waitForThaw(roostd, id, behind: deed)
                     }
                     try await roostd.start()
                     #expect(try await roostd.state("web") == .running)
@@ -351,7 +369,7 @@ extension Integration {
             _ = try await console.shell("touch /tmp/enough; echo x > /data/after && sync", within: 20)
         }
 
-        /// Kills a roostd that was just started in the moment in which it has the guest frozen for a checkpoint.
+        /// Kills a roostd that was just started in the moment in which it has a guest frozen for a checkpoint.
         func killWhileFrozen(_ roostd: Roostd) async throws {
             let client = roostd.client
             let events = client.events(since: 0)
@@ -368,15 +386,16 @@ extension Integration {
             _ = try? await work.value
         }
 
-        /// Waits, without any roostd, until a write in the guest succeeds.
-        private func waitForThaw(_ roostd: Roostd, _ id: String) async throws {
+        /// Does something in the guest, and waits, without any roostd, until a write in it succeeds.
+        func waitForThaw(_ roostd: Roostd, _ id: String, behind deed: String) async throws {
             let serial = try RawSocket("\(roostd.runDirectory)/vm/\(id)/serial.sock")
-            serial.send("echo x > /data/lease && sync && echo lease-$((40+2))\n")
-            try await serial.read(until: "lease-42", within: 20)
+            serial.send("\(deed) && echo do''ne; echo x > /data/lease && sync && echo lease-$((40+2))\n")
+            let text = try await serial.read(until: "lease-42", within: 40)
+            #expect(text.contains("done"), "\(text)")
         }
 
         /// What the guest's agent says of itself, while no roostd listens to it.
-        private func isFrozen(_ roostd: Roostd, _ id: String) async throws -> Bool {
+        func isFrozen(_ roostd: Roostd, _ id: String) async throws -> Bool {
             let socket = try RawSocket(
                 "\(roostd.runDirectory)/vm/\(id)/agent.sock"
             )

@@ -8,7 +8,7 @@ extension Integration {
     /// Faults at random moments of everything that is done with checkpoints, with a real guest that writes.
     @Suite(.serialized) struct FaultTests {
         private enum Work: CaseIterable { case production, standard, remove, apply, save, verify }
-        private enum Fault: CaseIterable { case roostdKilled, qemuKilled, cancelled, agentStopped, none }
+        private enum Fault: CaseIterable { case roostdKilled, qemuKilled, cancelled, agentStopped, agentKilled, none }
 
         private func disk(_ roostd: Roostd) async throws -> String {
             try #require(try await roostd.client.drives(of: "web").first { $0.kind == "disk" }?.path)
@@ -44,6 +44,8 @@ extension Integration {
             case .agentStopped:
                 // Frozen or gone, the guest answers as far as it can.
                 console.type("killall -STOP qemu-ga; sleep 3; killall -CONT qemu-ga\n")
+            // Its next start finds what it had noted of a freeze.
+            case .agentKilled: console.type("killall -9 qemu-ga\n")
             case .none: break
             }
         }

@@ -87,6 +87,44 @@ extension Integration {
             }
         }
 
+        @Test func damagedMemoryIsNamedWithWhatCanBeDone() async throws {
+            try await withRoostd("scrub-memory") { roostd in
+                let client = roostd.client
+                let id = try await roostd.create("vm") { $0.diskSizeBytes = 64 << 20 }
+                try await roostd.start("vm")
+                let request = CreateCheckpointRequest(name: "kept", kind: .standard)
+                let taken = try await client.createCheckpoint(of: "vm", request, waitSeconds: 60).succeeded()
+                try await client.saveVirtualMachine("vm", waitSeconds: 60).succeeded()
+                let clean = try await client.scrub(waitSeconds: 60).succeeded()
+                #expect(clean.warnings.isEmpty, "\(clean)")
+
+                let checkpoint = try #require(taken.result)
+                let files = [
+                    "\(roostd.virtualMachines)/\(id).saved.vmrs",
+                    "\(roostd.stateDirectory)/Snapshots/\(checkpoint).saved.vmrs",
+                ]
+                for file in files {
+                    // Where its first piece begins.
+                    let bytes = try #require(Files.read(file), "\(file)")
+                    let piece = try #require(Data(bytes).firstRange(of: Data("RSCk".utf8))?.lowerBound)
+                    try garble(file, block: piece / 4096)
+                }
+                let damaged = try await client.scrub(waitSeconds: 60)
+                let cause = damaged.error?.cause ?? ""
+                #expect(damaged.error?.code == .corrupt, "\(damaged)")
+                for file in files { #expect(cause.contains("\(file) is damaged at 0x"), "\(cause)") }
+                #expect(
+                    cause.contains("--discard-saved-state") && cause.contains("roost checkpoint new-vm"),
+                    "\(cause)"
+                )
+                // Nothing was given up: whether it is worth a cold start is the user's to say.
+                #expect(try await roostd.state("vm") == .saved)
+                try await client.discardSavedState(of: "vm", waitSeconds: 30).succeeded()
+                try await client.removeCheckpoint(of: "vm", "kept", waitSeconds: 60).succeeded()
+                #expect(try await client.scrub(waitSeconds: 60).succeeded().warnings.isEmpty)
+            }
+        }
+
         @Test func roostdLooksByItself() async throws {
             try await withRoostd("scrub-daily", arguments: ["--scrub-interval", "0.0003"]) { roostd in
                 let id = try await roostd.create("vm")

@@ -182,33 +182,16 @@ extension Integration {
         @Test(.enabled(if: Laboratory.isRoot)) func fullDiskFailsChangesCleanlyAndPausesTheGuestThatWrites()
             async throws
         {
-            let folder = Laboratory.unusedPath("/var/tmp/roost-test-full-")
-            try Files.makeFolder(folder)
-            try await tool("mount", "-t", "tmpfs", "-o", "size=80m,mode=711", "tmpfs", folder)
-            let roostd = try Roostd("full-disk", stateDirectory: "\(folder)/state")
-            let filler = "\(folder)/filler"
-            let outcome: Result<Void, any Error>
-            do {
-                try await roostd.start()
-                outcome = .success(try await fillAndFree(roostd, filler))
-            } catch {
-                outcome = .failure(error)
-            }
-            await roostd.tearDown()
-            // A process that has just been killed holds its files a moment longer.
-            try await eventually("\(folder) is unmounted") { (try? await tool("umount", folder)) != nil }
-            try Files.remove(folder)
-            try outcome.get()
+            try await withSmallDisk("full-disk", mebibytes: 80) { try await fillAndFree($0, $1) }
         }
 
-        private func fillAndFree(_ roostd: Roostd, _ filler: String) async throws {
+        private func fillAndFree(_ roostd: Roostd, _ disk: SmallDisk) async throws {
             let client = roostd.client
             let id = try await roostd.createGuest("guest", generation: 1)
             let console = try await roostd.boot("guest")
             let files = roostd.stateFiles()
             let before = Files.read(roostd.configuration(id))
-            // Ends with an error once nothing is left, which is the point.
-            _ = try? await tool("dd", "if=/dev/zero", "of=\(filler)", "bs=64k", "status=none")
+            try await disk.fill()
 
             var request = CreateVirtualMachineRequest(name: "second")
             request.generation = 1
@@ -225,7 +208,7 @@ extension Integration {
             console.type("dd if=/dev/urandom of=/data/big bs=64k count=400; sync; echo writ''ten\n")
             let paused = try await roostd.wait(for: "guest", .paused, within: 60)
             #expect(paused.reason?.contains("full") == true)
-            try Files.remove(filler)
+            try disk.free()
             try await client.resumeVirtualMachine("guest", waitSeconds: 30).succeeded()
             try await console.wait(for: "written", within: 60)
             #expect(try await roostd.state("guest") == .running)

@@ -53,6 +53,7 @@ extension CheckpointReceiptInfo {
             hasVariables: receipt.hasVariables,
             memoryBytes: receipt.memoryInBytes,
             pauseMicroseconds: receipt.pauseInMicroseconds,
+            stalledMicroseconds: receipt.stalledInMicroseconds,
             verification: receipt.verification.map {
                 Verification(
                     time: timestamp($0.time),
@@ -62,19 +63,5 @@ extension CheckpointReceiptInfo {
                 )
             }
         )
-    }
-}
-
-extension CheckpointDetail.Disk {
-    /// Compares a file with what the checkpoint knows of it; blocks on the disk.
-    init(_ disk: CheckpointRecord.Disk) {
-        let problem: String? =
-            switch fileStatus(disk.path) {
-            case nil: "the file is missing"
-            case let now? where now.size != disk.sizeInBytes || now.changed != disk.changed:
-                "another program has changed the file since"
-            default: nil
-            }
-        self.init(path: disk.path, sizeBytes: disk.sizeInBytes, problem: problem)
     }
 }

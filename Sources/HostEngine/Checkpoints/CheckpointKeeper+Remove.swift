@@ -69,6 +69,7 @@ extension CheckpointKeeper {
         try await settle(machine)
         var configuration = try await machine.load()
         guard !configuration.spareDisks.isEmpty, shelf.isComplete else { return }
+        try await requireUnchangedAround(configuration, "merge the disks of")
         // The next roostd goes on when this is cut off.
         try await note(machine)
         if machine.running == nil { for path in configuration.spareDisks { try await replayLog(of: path) } }
@@ -258,13 +259,15 @@ extension CheckpointKeeper {
     func learnChanges(of machine: GUID) async throws {
         let unknown = shelf.checkpoints(of: machine).flatMap(\.record.disks).filter { $0.changed == 0 }.map(\.path)
         guard !unknown.isEmpty else { return }
+        // A time of change that is only in memory would be another one behind a power cut.
+        try await onDisk { for path in unknown where fileExists(path) { try syncFile(path) } }
         try await note(relying: Set(unknown), machine) { disk in
             if let status = fileStatus(disk.path) { (disk.sizeInBytes, disk.changed) = (status.size, status.changed) }
         }
     }
 
     /// Changes what the checkpoints of a machine know of some files.
-    private func note(
+    func note(
         relying paths: Set<String>,
         _ machine: GUID,
         _ change: @escaping @Sendable (inout CheckpointRecord.Disk) -> Void

@@ -221,9 +221,9 @@ extension CheckpointKeeper {
     ///
     /// - Throws: `APIError` `.corrupt` and `.notFound`, `StoreError` `.corrupt`.
     func requireWhole(_ checkpoint: StoredCheckpoint) async throws {
+        try await requireUnchanged(checkpoint)
         let memory = directory.ofCheckpoints.savedState(checkpoint.id)
         try await onDisk {
-            try Self.requireUnchanged(checkpoint)
             guard checkpoint.record.receipt.memoryInBytes != nil else { return }
             guard fileExists(memory) else {
                 throw APIError(

@@ -51,6 +51,8 @@ struct CheckpointKeeper: Sendable {
         var record = record
         record.isArmed = true
         record.parent = before.currentCheckpoint
+        // A time of change that is only in memory would be another one behind a power cut.
+        try await onDisk { for branch in plan.branches { try syncFile(branch.base) } }
         record.disks = try plan.branches.map { try Self.disk($0.base, $0.baseFormat) }
         do {
             try await note(machine, making: plan.branches.map(\.overlay), and: variablesFiles(of: id))
@@ -121,7 +123,7 @@ struct CheckpointKeeper: Sendable {
         besides others: Set<String>?
     ) async throws {
         try await settle(machine)
-        try await onDisk { try Self.requireUnchanged(checkpoint) }
+        try await requireUnchanged(checkpoint)
         let before = try await machine.load()
         let variables = directory.guestState(machine.id)
         let kept = try await shelf.using { store in
@@ -166,19 +168,6 @@ struct CheckpointKeeper: Sendable {
             throw error
         }
         try await settle(machine)
-    }
-
-    /// Makes sure that the disks of a checkpoint are as they were.
-    ///
-    /// - Throws: `APIError` `.corrupt` when one is not; `.notFound`.
-    static func requireUnchanged(_ checkpoint: StoredCheckpoint) throws {
-        for disk in checkpoint.record.disks where try Self.disk(disk.path, disk.format) != disk {
-            throw APIError(
-                .corrupt,
-                "the disk \(disk.path) of the checkpoint \"\(checkpoint.record.name)\" was changed by another program since "
-                    + "the checkpoint was made: what it held then is not known any more"
-            )
-        }
     }
 
     /// The files of a machine that stand on a file of one of its checkpoints: those it has written since, and that nobody

@@ -76,6 +76,14 @@ final class CheckpointShelf: Sendable {
         found.withLock { $0.values.first { $0.record.disks.contains { $0.path == path } } }
     }
 
+    /// What is known of a file that a checkpoint relies on; nil when none does.
+    func known(_ path: String) -> (checkpoint: StoredCheckpoint, disk: CheckpointRecord.Disk)? {
+        guard let checkpoint = checkpoint(relyingOn: path),
+            let disk = checkpoint.record.disks.first(where: { $0.path == path })
+        else { return nil }
+        return (checkpoint, disk)
+    }
+
     /// The machines with a checkpoint whose making was cut off.
     var machinesWithArmed: Set<GUID> {
         found.withLock { Set($0.values.filter(\.record.isArmed).map(\.record.machine)) }

@@ -99,18 +99,13 @@ struct GuestFreeze: Sendable {
     private mutating func startTimer() async throws -> String? {
         do {
             try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]), within: 30)
-            let check = "command -v sleep && command -v fsfreeze"
             guard
                 try await succeeds(
-                    GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", check]),
+                    GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", FreezeLease.needs]),
                     within: 5
                 )
             else { return "it has no fsfreeze(8)" }
-            // Again and again: a hook of the agent's that takes long puts the freeze itself off.
-            let script = """
-                sleep \(leaseSeconds); n=0; while [ $n -lt 600 ]; do n=$((n+1)); \
-                for point; do fsfreeze --unfreeze "$point"; done; sleep 1; done 2>/dev/null
-                """
+            let script = FreezeLease.script(seconds: leaseSeconds)
             begun = .now
             timer = try await agent.execute(
                 GuestAgentCommands.Exec(
@@ -186,9 +181,13 @@ struct GuestFreeze: Sendable {
         // Its number may be somebody else's once it has ended.
         guard let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer)), !status.hasExited
         else { return }
-        let kill = GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "kill \(timer)"])
+        let kill = GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", FreezeLease.end(timer)])
         _ = try? await finish(kill, within: 5)
-        // The agent keeps what it knows of a program until somebody has asked.
-        _ = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer))
+        // The agent keeps what it knows of a program until somebody has asked behind its end.
+        for _ in 1...100 {
+            let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer))
+            if status?.hasExited ?? true { return }
+            guard (try? await Task.sleep(for: .milliseconds(10))) != nil else { return }
+        }
     }
 }

@@ -18,9 +18,8 @@ extension Host {
         let id = GUID.random()
         try claim(request.name, for: id)
         do {
-            let machine = try await source.withCheckpoint(checkpoint, "make a machine of a checkpoint of") {
-                (kept, variables) in
-                try await self.make(kept, id, name: request.name, variables: variables, reporter)
+            let machine = try await reading(checkpoint, of: source, "make a machine of a checkpoint of") { kept in
+                try await self.make(kept.configuration, id, name: request.name, variables: kept.variables, reporter)
             }
             register(machine)
             await machine.updateRoster()

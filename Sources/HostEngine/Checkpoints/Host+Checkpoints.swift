@@ -46,7 +46,9 @@ extension Host {
     }
 
     /// Looks at every byte of all checkpoints' configurations and UEFI variables, and puts right what is damaged.
-    func scrubCheckpoints() async -> (reports: [StorageReport], problems: [String]) {
+    ///
+    /// - Throws: `CancellationError` only.
+    func scrubCheckpoints(pause: Duration) async throws -> (reports: [StorageReport], problems: [String]) {
         let (shelf, directory) = (context.keeper.shelf, context.directory.ofCheckpoints)
         var reports: [StorageReport] = []
         var problems = shelf.damaged.sorted { $0.key < $1.key }.map { "the checkpoint \($0.key): \($0.value)" }
@@ -66,6 +68,18 @@ extension Host {
                         "the checkpoint \(checkpoint.record.name): \(APIError(translating: error).description)"
                     )
                 }
+                guard checkpoint.record.receipt.memoryInBytes != nil else { continue }
+                guard
+                    let problem = try await savedStateDamage(
+                        directory.savedState(checkpoint.id),
+                        pause: pause
+                    ),
+                    // Removed meanwhile, it needs no memory.
+                    shelf.checkpoints(of: id).contains(where: { $0.id == checkpoint.id })
+                else { continue }
+                problems.append(
+                    "the checkpoint \(checkpoint.record.name): \(problem); its disks can be had with 'roost checkpoint new-vm'"
+                )
             }
         }
         return (reports, problems)
@@ -97,6 +111,45 @@ extension Host {
         _ = await context.jobs.run("checkpoint.merge", subject: await machine.name, virtualMachine: id) { reporter in
             try await machine.mergeLeftovers(besides: { await self.disksInUse(besides: id) }, reporter)
             return nil
+        }
+    }
+
+    /// Runs `body` with what a checkpoint keeps, and then merges the disk files that were left alone meanwhile.
+    func reading<Result: Sendable>(
+        _ checkpoint: String,
+        of machine: VirtualMachine,
+        _ what: String,
+        _ body: @Sendable (KeptMachine) async throws -> Result
+    ) async throws -> Result {
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await machine.withCheckpoint(checkpoint, what, body))
+        } catch {
+            result = .failure(error)
+        }
+        if await machine.takeMergePutOff() { await mergeWhatIsSpare(of: machine) }
+        return try result.get()
+    }
+
+    /// Starts a throw-away copy of what a checkpoint keeps, has a look at it, and writes what it finds into the receipt;
+    /// returns that.
+    ///
+    /// The machine may run, start and change meanwhile; checkpoints are neither applied nor removed.
+    ///
+    /// - Throws: `APIError` `.corrupt` when the checkpoint does not pass; what keeps it from being tried, and then nothing is
+    ///   written.
+    package func verifyCheckpoint(
+        _ reference: String,
+        _ checkpoint: String,
+        _ request: VerifyCheckpointRequest
+    ) async throws -> String {
+        let limit = request.timeoutSeconds ?? 300
+        guard (1...86_400).contains(limit) else {
+            throw APIError(.invalidArgument, "a time-out of \(limit) s is not within 1 to 86400")
+        }
+        let machine = try machine(reference)
+        return try await reading(checkpoint, of: machine, "verify a checkpoint of") { kept in
+            try await machine.verify(kept, request.command, within: .seconds(limit))
         }
     }
 

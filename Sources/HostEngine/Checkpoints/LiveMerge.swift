@@ -130,8 +130,9 @@ extension RunningMachine {
             await seen(job)
             if job.status == "concluded" {
                 try await monitor.execute(QMPCommands.JobDismiss(id: Self.mergeJob))
-                if let reason = job.error { throw EngineError(.failed, "a disk cannot be merged", cause: reason) }
-                return
+                guard let reason = job.error else { return }
+                let isFull = reason.contains("No space left")
+                throw EngineError(isFull ? .insufficientResources : .failed, "a disk cannot be merged", cause: reason)
             }
             if job.status == status { return }
             try await Task.sleep(for: pause)

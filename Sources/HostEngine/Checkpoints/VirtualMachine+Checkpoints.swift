@@ -59,7 +59,7 @@ extension VirtualMachine {
             notes: configuration.notes,
             memoryMiB: UInt64(clamping: configuration.memory.startup),
             processors: configuration.processors.count,
-            disks: try await onDisk { stored.record.disks.map(CheckpointDetail.Disk.init) },
+            disks: try await host.keeper.rows(of: stored),
             receipt: CheckpointReceiptInfo(stored.record.receipt),
             configurationFile: stored.path
         )
@@ -173,6 +173,7 @@ extension VirtualMachine {
             try requireCheckpointsUnread("remove a checkpoint of")
             try requireSteady("remove a checkpoint of")
             let stored = try stored(reference)
+            try await host.keeper.requireUnchangedAround(try await load(), "remove a checkpoint of")
             let ids = request.subtree == true ? Set(tree().subtree(stored.id)) : [stored.id]
             try await host.keeper.remove(ids, of: kept)
             publish(
@@ -208,7 +209,7 @@ extension VirtualMachine {
         while true {
             if isBegun { await waitUntilSteady() }
             let beside: CheckpointKeeper.Machine? = try await gate.run {
-                guard try await isBegun ? canGoOnMerging : body() else { return nil }
+                guard try await isBegun ? canGoOnMerging() : body() else { return nil }
                 isBusyWithDisks = true
                 if cycle.isActive { return shared }
                 defer { isBusyWithDisks = false }
@@ -257,46 +258,17 @@ extension VirtualMachine {
         }
     }
 
-    private var canGoOnMerging: Bool {
-        !isRemoved && !isBusyWithDisks && checkpointReaders == 0 && (try? requireSteady("merge the disks of")) != nil
+    private func canGoOnMerging() -> Bool {
+        guard !isRemoved, !isBusyWithDisks, (try? requireSteady("merge the disks of")) != nil else { return false }
+        if checkpointReaders > 0 { isMergePutOff = true }
+        return checkpointReaders == 0
     }
 
-    /// Runs `body` with what a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables.
-    ///
-    /// Neither the checkpoint nor its files go meanwhile, and the machine does not start; it may run.
-    func withCheckpoint<Result: Sendable>(
-        _ reference: String,
-        _ what: String,
-        _ body: @Sendable (VirtualMachineConfiguration, _ variables: String?) async throws -> Result
-    ) async throws -> Result {
-        try await gate.run {
-            try requireUsable(what)
-            try requireDisksAtRest(what)
-            isBusyWithDisks = true
-            defer { isBusyWithDisks = false }
-            let (_, kept, variables) = try await self.kept(by: reference)
-            return try await body(kept, variables)
-        }
-    }
-
-    /// What a checkpoint keeps: the configuration as this machine's, and the file with its UEFI variables; within the gate.
-    func kept(by reference: String) async throws -> (
-        checkpoint: StoredCheckpoint, configuration: VirtualMachineConfiguration, variables: String?
-    ) {
-        let stored = try stored(reference)
-        let (keeper, id, name) = (host.keeper, id, name)
-        try await onDisk { try CheckpointKeeper.requireUnchanged(stored) }
-        let variables =
-            stored.record.receipt.hasVariables ? keeper.directory.ofCheckpoints.guestState(stored.id) : nil
-        let kept = try await keeper.shelf.using { store in
-            if let variables { try store.configurations.checkKept(variables) }
-            var kept = try store.load(id: stored.id, path: stored.path)
-            kept.root = kept.root.withoutOrigins()
-            kept.forgetCheckpoints()
-            (kept.id, kept.name) = (id, name)
-            return kept
-        }
-        return (stored, kept, variables)
+    /// Whether a merge has met a reader of the machine's checkpoints, and is to be done now that the last one has gone.
+    func takeMergePutOff() -> Bool {
+        guard checkpointReaders == 0, isMergePutOff else { return false }
+        isMergePutOff = false
+        return true
     }
 
     /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
@@ -332,7 +304,7 @@ extension VirtualMachine {
         besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter
     ) async throws {
-        try await mergingDisks(besides: others, reporter) { canGoOnMerging }
+        try await mergingDisks(besides: others, reporter) { canGoOnMerging() }
     }
 
     private func giveUpSpareDisks(

@@ -34,12 +34,14 @@ extension VirtualMachine {
                         + "and would go on writing to it"
                 )
             }
+            let kind = try kind(request.kind, configuration)
+            try await host.keeper.requireUnchangedBelow(configuration, "take a checkpoint of")
             let seconds = secondsSinceEpoch()
             var record = CheckpointRecord(
                 machine: id,
                 parent: nil,
                 name: wanted ?? "\(name) - (\(timestamp(seconds)))",
-                kind: try kind(request.kind, configuration),
+                kind: kind,
                 created: seconds,
                 receipt: CheckpointReceipt()
             )

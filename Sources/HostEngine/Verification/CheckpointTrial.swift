@@ -80,13 +80,15 @@ struct CheckpointTrial: Sendable {
         copy.id = id
         let preparation = try await prepare(copy)
         let source = try await openMemory()
-        let request = preparation.request(copy, on: host, takesState: source != nil)
+        let feed = source.map { source in StateFeed { try source.next() } }
+        defer { feed?.giveUp() }
+        let request = preparation.request(copy, on: host, takesState: feed != nil)
         let begun = ContinuousClock.now
         let machine = try await RunningMachine.launch(request, group: host.group) { _ in }
         do {
-            if let source {
+            if let feed {
                 do {
-                    try await machine.takeState(onProgress: { _ in }) { try source.next() }
+                    try await machine.takeState(from: feed) { _ in }
                 } catch {
                     try Task.checkCancellation()
                     let reason = APIError(translating: error)

@@ -1,46 +1,25 @@
 import ConfigStore
 import QEMUDriver
-package import RoostAPI
+import RoostAPI
 import RoostPrimitives
 import VMConfiguration
 
 extension VirtualMachine {
-    /// Starts a throw-away copy of what a checkpoint keeps, has a look at it, and writes what it finds into the receipt;
-    /// returns that.
+    /// Has a look at a throw-away copy of what a checkpoint keeps, and writes what it finds into the receipt; returns that.
     ///
-    /// The machine may run, start and change meanwhile; checkpoints are neither applied nor removed.
-    ///
-    /// - Throws: `APIError` `.corrupt` when the checkpoint does not pass; what keeps it from being tried, and then nothing is
-    ///   written.
-    package func verifyCheckpoint(_ reference: String, _ request: VerifyCheckpointRequest) async throws -> String {
-        let limit = request.timeoutSeconds ?? 300
-        guard (1...86_400).contains(limit) else {
-            throw APIError(.invalidArgument, "a time-out of \(limit) s is not within 1 to 86400")
-        }
-        let trial: CheckpointTrial
-        let checkpoint: StoredCheckpoint
-        (trial, checkpoint) = try await gate.run {
-            try requireUsable("verify a checkpoint of")
-            try requireDisksAtRest("verify a checkpoint of")
-            let kept = try await self.kept(by: reference)
-            let memory =
-                kept.checkpoint.record.receipt.memoryInBytes == nil
-                ? nil : host.directory.ofCheckpoints.savedState(kept.checkpoint.id)
-            checkpointReaders += 1
-            return (
-                CheckpointTrial(
-                    host: host,
-                    configuration: kept.configuration,
-                    variables: kept.variables,
-                    memory: memory
-                ), kept.checkpoint
-            )
-        }
-        defer { checkpointReaders -= 1 }
+    /// - Throws: `APIError` `.corrupt` when the checkpoint does not pass; what keeps it from being tried.
+    func verify(_ kept: KeptMachine, _ command: String?, within limit: Duration) async throws -> String {
+        let trial = CheckpointTrial(
+            host: host,
+            configuration: kept.configuration,
+            variables: kept.variables,
+            memory: kept.memory
+        )
+        let checkpoint = kept.checkpoint
         let title = "the checkpoint \"\(checkpoint.record.name)\" of \(name)"
         let outcome: CheckpointTrial.Outcome
         do {
-            outcome = try await trial.run(GuestCheck(command: request.command), within: .seconds(limit))
+            outcome = try await trial.run(GuestCheck(command: command), within: limit)
         } catch let error as StoreError where error.code == .corrupt {
             outcome = .init(passed: false, detail: error.description)
         } catch is CancellationError {
@@ -73,15 +52,5 @@ extension VirtualMachine {
             }
             host.keeper.shelf.put(changed)
         }
-    }
-
-    /// Refuses what would change files that a trial reads.
-    func requireCheckpointsUnread(_ what: String) throws {
-        guard checkpointReaders > 0 else { return }
-        throw APIError(
-            .busy,
-            "cannot \(what) \(name) while one of its checkpoints is verified: wait for that job, or cancel it ('roost job "
-                + "list', 'roost job cancel')"
-        )
     }
 }

@@ -75,6 +75,12 @@ package struct CheckpointReceipt: Hashable, Sendable {
     /// What the last verification has shown; nil when there was none.
     package var verification: Verification?
 
+    /// How long what the guest writes was held up at most, in microseconds: while it was frozen, else while its processors
+    /// stood still, else while QEMU branched the disks; nil when it was off.
+    package var stalledInMicroseconds: Int64? {
+        freezeInMicroseconds ?? pauseInMicroseconds ?? transactionInMicroseconds
+    }
+
     /// The receipt of a checkpoint of which nothing is known.
     package init() {}
 }

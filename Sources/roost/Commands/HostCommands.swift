@@ -30,8 +30,9 @@ struct HostScrub: AsyncParsableCommand {
         commandName: "scrub",
         abstract: "Check every byte of Roost's own files and their second copies, and repair what is damaged.",
         discussion: help(
-            "The files are configurations, run records, UEFI variables (but for those of guests that run), seeds, and the "
-                + "host's own file. roostd does so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
+            "The files are configurations, run records, UEFI variables (but for those of guests that run), seeds, the "
+                + "host's own file, and the memory of saved machines and checkpoints, which has no second copy. roostd does "
+                + "so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
                 + "ends with 7 when something stays damaged. Ctrl-C cancels.",
             cmdlet: "nothing like it",
             example: "roost host scrub"

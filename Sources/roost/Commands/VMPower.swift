@@ -10,6 +10,10 @@ struct VMStart: AsyncParsableCommand {
             """
             A machine with a saved state goes on where its guest was. One whose saved state is damaged, or needs what this \
             host lacks, is not started, unless --discard-saved-state gives that up: the guest starts as after a power cut.
+
+            A machine with checkpoints whose older disk files were changed or replaced by another program is not started: \
+            what it wrote since would be mixed with what they hold now. Put the right files back; when they are the right \
+            ones, copied without their times for example, --accept-changed-disks takes them as they are.
             """,
             cmdlet: "Start-VM",
             example: "roost vm start web\nroost vm start web db cache"
@@ -19,10 +23,16 @@ struct VMStart: AsyncParsableCommand {
     @Flag(help: "Give a saved state up. What the guest had not written is lost.")
     var discardSavedState = false
 
+    @Flag(help: "Take disk files that another program has changed as they are.")
+    var acceptChangedDisks = false
+
     @OptionGroup var machines: SeveralMachines
 
     func run() async throws {
-        let request = StartVirtualMachineRequest(discardSavedState: discardSavedState ? true : nil)
+        let request = StartVirtualMachineRequest(
+            discardSavedState: discardSavedState ? true : nil,
+            acceptChangedDisks: acceptChangedDisks ? true : nil
+        )
         try await machines.runJobs(done: "started") {
             try await $0.startVirtualMachine($1, request, waitSeconds: $2)
         }

@@ -1,0 +1,40 @@
+/// The pieces of a state that is about to go to QEMU, read ahead on a thread of its own.
+///
+/// QEMU takes a tenth of a second to come up, in which much of the reading can be done.
+package final class StateFeed: Sendable {
+    private let queue: TransferQueue
+    private let reading: Task<Void, any Error>
+
+    /// Begins to read.
+    ///
+    /// - Parameters:
+    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most.
+    ///   - next: called for the next piece, on a thread that it may block; nil at the end.
+    package init(ahead: Int = 64, _ next: @escaping @Sendable () throws -> [UInt8]?) {
+        let queue = TransferQueue(capacity: ahead)
+        self.queue = queue
+        reading = Task {
+            try await onThreadOfItsOwn {
+                defer { queue.end() }
+                while let piece = try next() { if !queue.put(piece) { return } }
+            }
+        }
+    }
+
+    /// Passes all pieces on, on a thread of its own.
+    ///
+    /// - Throws: what `take` throws, else what reading has met.
+    func pass(to take: @escaping @Sendable ([UInt8]) throws -> Void) async throws {
+        let queue = queue
+        do {
+            try await onThreadOfItsOwn { while let piece = queue.take() { try take(piece) } }
+        } catch {
+            queue.giveUp()
+            throw error
+        }
+        try await reading.value
+    }
+
+    /// Ends the reading when nobody wants the pieces any more; nothing to do behind the last.
+    package func giveUp() { queue.giveUp() }
+}

@@ -1,0 +1,81 @@
+import ConfigStore
+@testable import QEMUDriver
+import Testing
+
+@testable import HostEngine
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The script that limits a freeze in a guest, run by this host's shell, with a program in place of fsfreeze(8) that only
+/// says what it was asked for.
+@Suite struct FreezeLeaseTests {
+    private let folder = TemporaryFolder()
+    private var log: String { "\(folder.path)/log" }
+
+    private struct NotSo: Error {}
+
+    init() throws {
+        let program = "\(folder.path)/fsfreeze"
+        try FileAccess.write(Array("#!/bin/sh\necho \"$2\" >>\(folder.path)/log\n".utf8), to: program)
+        try #require(chmod(program, 0o755) == 0)
+    }
+
+    /// Starts one for two mount points; returns when it waits.
+    private func begin(seconds: Int) async throws -> SpawnedProcess {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        try #require(null >= 0)
+        defer { close(null) }
+        let script = FreezeLease.script(seconds: seconds, folder: folder.path)
+        let process = try spawn(
+            SpawnRequest(
+                path: "/bin/sh",
+                arguments: ["-c", script, "roost-freeze-lease", "/data", "/with blank"],
+                environment: ["PATH=\(folder.path):/usr/bin:/bin"],
+                directory: "/",
+                descriptors: [null, null, null],
+                user: Tool.ownUser
+            )
+        )
+        let number = "\(process.identity.processID)\n"
+        try await eventually { text("\(folder.path)/roost-freeze-lease") == number }
+        return process
+    }
+
+    private func text(_ path: String) -> String {
+        (try? FileAccess.read(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    private func eventually(_ condition: () -> Bool) async throws {
+        for _ in 0..<3000 {
+            if condition() { return }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw NotSo()
+    }
+
+    @Test(.timeLimit(.minutes(2))) func whoeverStopsItHasTheGuestThawed() async throws {
+        let lease = try await begin(seconds: 3600)
+        lease.signal(SIGTERM)
+        _ = await lease.end()
+        #expect(text(log) == "/data\n/with blank\n")
+    }
+
+    @Test(.timeLimit(.minutes(2))) func itEndsWithoutAThawWhenAllIsWellOrAnotherOneComes() async throws {
+        let first = try await begin(seconds: 3600)
+        let second = try await begin(seconds: 3600)
+        _ = await first.end()
+        #expect(second.identity.isAlive)
+        second.signal(SIGUSR1)
+        _ = await second.end()
+        #expect(text(log).isEmpty)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func itThawsAgainAndAgainWhenItsTimeIsOver() async throws {
+        let lease = try await begin(seconds: 1)
+        try await eventually { text(log).hasPrefix("/data\n/with blank\n/data\n/with blank\n") }
+        lease.signal(SIGUSR1)
+        _ = await lease.end()
+    }
+}
