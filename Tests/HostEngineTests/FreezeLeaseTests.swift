@@ -27,7 +27,7 @@ import Testing
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         try #require(null >= 0)
         defer { close(null) }
-        let script = FreezeLease.script(seconds: seconds, folder: folder.path)
+        let script = FreezeLease.script(seconds: seconds, undo: "echo undone >>\(log)", folder: folder.path)
         let process = try spawn(
             SpawnRequest(
                 path: "/bin/sh",
@@ -59,22 +59,23 @@ import Testing
         let lease = try await begin(seconds: 3600)
         lease.signal(SIGTERM)
         _ = await lease.end()
-        #expect(text(log) == "/data\n/with blank\n")
+        #expect(text(log) == "/data\n/with blank\nundone\n")
     }
 
     @Test(.timeLimit(.minutes(2))) func itEndsWithoutAThawWhenAllIsWellOrAnotherOneComes() async throws {
         let first = try await begin(seconds: 3600)
         let second = try await begin(seconds: 3600)
         _ = await first.end()
+        #expect(text(log) == "undone\n")
         #expect(second.identity.isAlive)
         second.signal(SIGUSR1)
         _ = await second.end()
-        #expect(text(log).isEmpty)
+        #expect(text(log) == "undone\nundone\n")
     }
 
     @Test(.timeLimit(.minutes(2))) func itThawsAgainAndAgainWhenItsTimeIsOver() async throws {
         let lease = try await begin(seconds: 1)
-        try await eventually { text(log).hasPrefix("/data\n/with blank\n/data\n/with blank\n") }
+        try await eventually { text(log).hasPrefix("undone\n/data\n/with blank\n/data\n/with blank\n") }
         lease.signal(SIGUSR1)
         _ = await lease.end()
     }

@@ -64,6 +64,33 @@ extension Integration.CheckpointTests {
         }
     }
 
+    @Test func guestThatWritesAtFullSpeedIsHeldBackAndFreeAgainBehindTheFreeze() async throws {
+        try await withRoostd("checkpoint-busy") { roostd in
+            let client = roostd.client
+            // The less memory a guest has, the less may wait to be written.
+            try await roostd.createGuest("web", generation: 1) { $0.memoryMiB = 512 }
+            let console = try await roostd.boot("web")
+            try await roostd.waitForAgent("web")
+            let limits = "cat /proc/sys/vm/dirty_*bytes /proc/sys/vm/dirty_*ratio | tr '\\n' ','"
+            let before = try await console.shell(limits)
+            _ = try await console.shell(
+                "(while [ ! -e /tmp/enough ]; do dd if=/dev/zero of=/data/load bs=1M count=44 conv=notrunc; done) "
+                    + "2>/dev/null & (while [ ! -e /tmp/enough ]; do cat /proc/sys/vm/dirty_bytes >>/tmp/seen; "
+                    + "usleep 20000; done) & true"
+            )
+            var seen = ""
+            for number in 1...5 where !seen.contains("33554432") {
+                let taken = try await take(roostd, "web", "busy \(number)")
+                let receipt = try await client.checkpoint(of: "web", taken).receipt
+                #expect(receipt.consistency == .fileSystem && receipt.lease == "guestTimer", "\(receipt)")
+                #expect(try await console.shell(limits) == before)
+                seen = try await console.shell("sort -u /tmp/seen | tr '\\n' ','")
+            }
+            #expect(seen.contains("33554432"), "\(seen)")
+            _ = try await console.shell("touch /tmp/enough; echo x > /data/after && sync", within: 60)
+        }
+    }
+
     @Test func freezeOfAGuestThatForbidsTheTimerIsEndedFromTheHost() async throws {
         try await withRoostd("checkpoint-watchdog") { roostd in
             let client = roostd.client

@@ -124,7 +124,7 @@ extension CheckpointKeeper {
                 if frozen == 0 { throw GuestFreeze.Unable(description: "its agent froze nothing") }
                 announce(true)
             } catch {
-                if let freeze { _ = try? await freeze.end() }
+                if let freeze { _ = try? await freeze.end() } else { await wanted.giveUp() }
                 throw error as? GuestFreeze.Unable
                     ?? GuestFreeze.Unable(description: (error as? QMPError)?.message ?? "\(error)")
             }

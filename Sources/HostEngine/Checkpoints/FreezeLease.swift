@@ -1,7 +1,7 @@
 /// The shell script by which a guest ends a freeze of its own file systems; BusyBox is enough.
 enum FreezeLease {
     /// What the guest has to have for it.
-    static let needs = "command -v sleep && command -v fsfreeze"
+    static let needs = "command -v sleep >/dev/null && command -v fsfreeze >/dev/null"
 
     /// Waits, and thaws the mount points that are its arguments, again and again: a hook of the agent's that takes long puts
     /// the freeze itself off.
@@ -10,21 +10,24 @@ enum FreezeLease {
     /// it is told by SIGTERM, and thaws at once. SIGUSR1 ends it, as does the next one: of an agent that was started anew
     /// meanwhile nobody knows its number.
     ///
-    /// - Parameter folder: where the guest keeps what is gone behind a boot.
-    static func script(seconds: Int, folder: String = "/run") -> String {
+    /// - Parameters:
+    ///   - undo: what is done at the end in any case.
+    ///   - folder: where the guest keeps what is gone behind a boot.
+    static func script(seconds: Int, undo: String? = nil, folder: String = "/run") -> String {
         """
         exec 2>/dev/null
         for group in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup/openrc; do
             [ -w "$group/cgroup.procs" ] && echo $$ >"$group/cgroup.procs"
         done
+        undo() { \(undo ?? "true"); }
         thaw() { for point; do fsfreeze --unfreeze "$point"; done; }
-        trap 'kill $!; exit' USR1
-        trap 'kill $!; thaw "$@"; exit' TERM HUP INT
+        trap 'kill $!; undo; exit' USR1
+        trap 'kill $!; thaw "$@"; undo; exit' TERM HUP INT
         note=\(folder)/roost-freeze-lease
         earlier=$(cat $note) && grep -q roost-freeze-lease "/proc/$earlier/cmdline" && kill -USR1 "$earlier"
         echo $$ >$note
         sleep \(seconds) & wait $!
-        n=0; while [ $n -lt 600 ]; do n=$((n+1)); thaw "$@"; sleep 1 & wait $!; done
+        undo; n=0; while [ $n -lt 600 ]; do n=$((n+1)); thaw "$@"; sleep 1 & wait $!; done
         """
     }
 

@@ -20,6 +20,8 @@ struct GuestFreeze: Sendable {
     private let canExecute: Bool
     /// The shell in the guest that waits to end the freeze.
     private var timer: Int64?
+    /// The limits that the guest has lowered for the freeze.
+    private var lowered: GuestWriteback?
     /// The process on the host that does.
     private var watchdog: FreezeWatchdog?
     /// When the lease began, with the timer or the watchdog.
@@ -82,7 +84,7 @@ struct GuestFreeze: Sendable {
 
     /// Writes out what the guest has not written yet, so that the freeze finds little to do, and starts what limits it.
     ///
-    /// - Throws: ``Unable`` when that cannot be started; nothing may be frozen then.
+    /// - Throws: ``Unable`` when that cannot be started; nothing may be frozen then, and ``giveUp()`` is to be called.
     mutating func prepare() async throws {
         guard !plan.usesVSS else { return }
         let refusal = canExecute ? try await startTimer() : "its agent does not offer guest-exec"
@@ -98,14 +100,12 @@ struct GuestFreeze: Sendable {
     /// Starts the timer in the guest; returns why that forbids it, nil when it runs.
     private mutating func startTimer() async throws -> String? {
         do {
-            try await finish(GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]), within: 30)
-            guard
-                try await succeeds(
-                    GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", FreezeLease.needs]),
-                    within: 5
-                )
-            else { return "it has no fsfreeze(8)" }
-            let script = FreezeLease.script(seconds: leaseSeconds)
+            let (isAble, answer) = try await output(of: "\(FreezeLease.needs) || exit; \(GuestWriteback.question)")
+            guard isAble else { return "it has no fsfreeze(8)" }
+            let writeback = GuestWriteback(answer).flatMap { $0.isLarge ? $0 : nil }
+            if writeback == nil { try await finish("sync", within: 30) }
+            lowered = writeback
+            let script = FreezeLease.script(seconds: leaseSeconds, undo: writeback?.restore)
             begun = .now
             timer = try await agent.execute(
                 GuestAgentCommands.Exec(
@@ -114,11 +114,12 @@ struct GuestFreeze: Sendable {
                     capturesOutput: false
                 )
             )
+            // A guest that writes without end would have filled its memory again behind a sync.
+            if writeback != nil, (try? await finish(GuestWriteback.lower, within: leaseSeconds / 2)) != nil {
+                return nil
+            }
             // Once more what was written since; a guest that writes without end is not waited for.
-            _ = try? await finish(
-                GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", "sync"]),
-                within: leaseSeconds / 4
-            )
+            _ = try? await finish("sync", within: leaseSeconds / 4)
             return nil
         } catch let error as QMPError where error.code == .refused {
             return error.message
@@ -127,22 +128,28 @@ struct GuestFreeze: Sendable {
         }
     }
 
-    /// Runs a program in the guest to its end, which has to be a good one.
-    private func finish(_ program: GuestAgentCommands.Exec, within seconds: Int) async throws {
-        guard try await succeeds(program, within: seconds) else {
-            throw Unable(description: "\(program.programArguments.last ?? "a program") fails in the guest")
-        }
+    /// Runs a script in the guest's shell to its end, which has to be a good one.
+    private func finish(_ script: String, within seconds: Int) async throws {
+        let status = try await run(script, within: seconds)
+        guard status.exitCode == 0 else { throw Unable(description: "\(script) fails in the guest") }
     }
 
-    /// Runs a program in the guest to its end; returns whether it says that it succeeded.
-    private func succeeds(_ program: GuestAgentCommands.Exec, within seconds: Int) async throws -> Bool {
-        let id = try await agent.execute(program)
+    /// Runs a script in the guest's shell; returns whether it says that it succeeded, and what it has printed.
+    private func output(of script: String) async throws -> (succeeded: Bool, [UInt8]) {
+        let status = try await run(script, within: 10)
+        return (status.exitCode == 0, Array(status.output))
+    }
+
+    private func run(_ script: String, within seconds: Int) async throws -> GuestProcessStatus {
+        let id = try await agent.execute(
+            GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", script])
+        )
         let deadline = ContinuousClock.now + .seconds(seconds)
         while true {
             let status = try await agent.execute(GuestAgentCommands.ExecStatus(processID: id))
-            if status.hasExited { return status.exitCode == 0 }
+            if status.hasExited { return status }
             guard ContinuousClock.now < deadline else {
-                throw Unable(description: "the guest does not finish \(program.programArguments.last ?? "a program")")
+                throw Unable(description: "the guest does not finish \(script)")
             }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -170,9 +177,14 @@ struct GuestFreeze: Sendable {
         if try await agent.execute(GuestAgentCommands.FSFreezeStatus()) {
             throw Unable(description: "the guest says that it is still frozen")
         }
+        await giveUp()
+        return (thawed, moment)
+    }
+
+    /// Ends what limits the freeze, of which nothing is left.
+    func giveUp() async {
         watchdog?.end()
         await stopTimer()
-        return (thawed, moment)
     }
 
     /// Ends the timer: it must not thaw a later freeze.
@@ -180,9 +192,12 @@ struct GuestFreeze: Sendable {
         guard let timer else { return }
         // Its number may be somebody else's once it has ended.
         guard let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer)), !status.hasExited
-        else { return }
-        let kill = GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", FreezeLease.end(timer)])
-        _ = try? await finish(kill, within: 5)
+        else {
+            // Ended by somebody else, it may have had no time to.
+            if let lowered { _ = try? await finish(lowered.restore, within: 5) }
+            return
+        }
+        _ = try? await finish(FreezeLease.end(timer), within: 5)
         // The agent keeps what it knows of a program until somebody has asked behind its end.
         for _ in 1...100 {
             let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer))
