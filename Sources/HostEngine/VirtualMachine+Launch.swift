@@ -27,10 +27,6 @@ extension VirtualMachine {
         let preparation = try await prepare(configuration)
         let saved = try await openSavedState(configuration, preparation)
         if control.isCancelled { throw CancellationError() }
-        // Read while QEMU comes up.
-        let feed = saved.map { source in StateFeed { try source.next() } }
-        defer { feed?.giveUp() }
-
         var starting = RunRecord(phase: .starting)
         starting.bootID = host.bootID
         starting.qemuPath = host.installation.path
@@ -44,6 +40,10 @@ extension VirtualMachine {
         starting.isAtRest = record.isAtRest
         starting.savedDisks = saved == nil ? [] : record.savedDisks
         try await writeDurably(starting)
+
+        // Read while QEMU comes up.
+        let feed = saved.map { source in StateFeed { try source.next() } }
+        defer { feed?.giveUp() }
 
         // From here on QEMU may change them.
         if let variables = preparation.variablesPath { try await beginUse(ofVariables: variables) }

@@ -24,8 +24,8 @@ extension VirtualMachine {
 
     /// Starts the machine; from its saved state when it has one, unless that is given up.
     package func start(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
-        if request.acceptChangedDisks == true { try await acceptChangedDisks(reporter) }
         if request.discardSavedState == true, cycle.state == .saved { try await discardSavedState() }
+        if request.acceptChangedDisks == true { try await acceptChangedDisks(reporter) }
         guard cycle.state == .saved else { return try await perform(.start) }
         saveProgress = { await reporter.progress($0) }
         defer { saveProgress = nil }
@@ -40,7 +40,15 @@ extension VirtualMachine {
             try requireEnded("accept changed disks of")
             try requireDisksAtRest("start")
             try await settleCheckpoints()
-            return (try await host.keeper.acceptChanges(around: try await load()), self.id)
+            let configuration = try await load()
+            if cycle.state == .saved, try await host.keeper.changedBelow(configuration) != nil {
+                throw APIError(
+                    .invalidState,
+                    "cannot start \(name) from its saved state beside a disk that was changed; add --discard-saved-state, which "
+                        + "starts it without, as after a power cut"
+                )
+            }
+            return (try await host.keeper.acceptChanges(around: configuration), self.id)
         }
         for disk in changed { await reporter.warn("taken as it is: \(disk.sentence(for: id))") }
     }

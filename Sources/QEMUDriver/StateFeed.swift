@@ -10,7 +10,7 @@ package final class StateFeed: Sendable {
     /// - Parameters:
     ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most.
     ///   - next: called for the next piece, on a thread that it may block; nil at the end.
-    package init(ahead: Int = 64, _ next: @escaping @Sendable () throws -> [UInt8]?) {
+    package init(ahead: Int = 16, _ next: @escaping @Sendable () throws -> [UInt8]?) {
         let queue = TransferQueue(capacity: ahead)
         self.queue = queue
         reading = Task {

@@ -68,8 +68,8 @@ public struct UpdateVirtualMachineRequest: Codable, Hashable, Sendable {
 public struct StartVirtualMachineRequest: Codable, Hashable, Sendable {
     /// Whether a saved state is given up, and the guest starts as after a power cut; nil means no, it goes on from there.
     public var discardSavedState: Bool?
-    /// Whether a file below the machine's disks that another program has changed is taken as it is, for the checkpoints that
-    /// rely on it too; nil means no, and the machine does not start.
+    /// Whether files on which the machine's checkpoints rely, and that another program has changed, are taken as they are;
+    /// nil means no, and the machine does not start with one below its disks.
     public var acceptChangedDisks: Bool?
 
     /// A request of the given fields.

@@ -13,6 +13,7 @@ import Testing
 @Suite struct FreezeLeaseTests {
     private let folder = TemporaryFolder()
     private var log: String { "\(folder.path)/log" }
+    private var note: String { "\(folder.path)/note" }
 
     private struct NotSo: Error {}
 
@@ -23,11 +24,18 @@ import Testing
     }
 
     /// Starts one for two mount points; returns when it waits.
-    private func begin(seconds: Int) async throws -> SpawnedProcess {
+    private func begin(seconds: Int, first: String = "true", until state: String = "ready") async throws
+        -> SpawnedProcess
+    {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         try #require(null >= 0)
         defer { close(null) }
-        let script = FreezeLease.script(seconds: seconds, undo: "echo undone >>\(log)", folder: folder.path)
+        let script = FreezeLease.script(
+            seconds: seconds,
+            first: first,
+            undo: "echo undone >>\(log)",
+            note: note
+        )
         let process = try spawn(
             SpawnRequest(
                 path: "/bin/sh",
@@ -38,8 +46,8 @@ import Testing
                 user: Tool.ownUser
             )
         )
-        let number = "\(process.identity.processID)\n"
-        try await eventually { text("\(folder.path)/roost-freeze-lease") == number }
+        let line = "\(process.identity.processID) \(state)\n"
+        try await eventually { text(note) == line }
         return process
     }
 
@@ -60,6 +68,17 @@ import Testing
         lease.signal(SIGTERM)
         _ = await lease.end()
         #expect(text(log) == "/data\n/with blank\nundone\n")
+    }
+
+    @Test(.timeLimit(.minutes(2))) func signalEndsWhatComesFirst() async throws {
+        let first = "n=0; while [ $n -lt 100 ]; do sleep 3600 & wait $!; n=$((n+1)); done"
+        for (signal, thawed) in [(SIGUSR1, ""), (SIGTERM, "/data\n/with blank\n")] {
+            try FileAccess.remove(log)
+            let lease = try await begin(seconds: 3600, first: first, until: "begun")
+            lease.signal(signal)
+            _ = await lease.end()
+            #expect(text(log) == "\(thawed)undone\n")
+        }
     }
 
     @Test(.timeLimit(.minutes(2))) func itEndsWithoutAThawWhenAllIsWellOrAnotherOneComes() async throws {

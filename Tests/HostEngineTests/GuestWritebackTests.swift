@@ -8,7 +8,9 @@ import Testing
     @Test func limitsAreLoweredWhereMuchWaitsAndNobodyElseHasSetThem() throws {
         let busy = try #require(answer("0\n0\n20\n10\n61320\n"))
         #expect(busy.isLarge)
-        #expect(busy.restore == "echo 20 >/proc/sys/vm/dirty_ratio; echo 10 >/proc/sys/vm/dirty_background_ratio")
+        #expect(
+            busy.restore.contains("echo 20 >dirty_ratio") && busy.restore.contains("echo 10 >dirty_background_ratio")
+        )
         #expect(answer("0\n0\n20\n10\n548\n")?.isLarge == false)
         #expect(answer("50000000\n0\n0\n10\n61320\n")?.isLarge == false)
         #expect(answer("0\n1000000\n20\n0\n61320\n")?.isLarge == false)

@@ -304,7 +304,7 @@ extension Integration {
                     if try await isFrozen(roostd, id) {
                         frozen += 1
                         // Nobody but the timer in the guest can end the freeze, by its time or when it is told to end.
-                        let deed = frozen == 1 ? "killall -9 qemu-ga" : "kill $(cat /run/roost-freeze-lease)"
+                        let deed = frozen == 1 ? "killall -9 qemu-ga" : "kill $(cut -d' ' -f1 /run/roost-freeze-lease)"
                         try await waitForThaw(roostd, id, behind: deed)
                     }
                     try await roostd.start()

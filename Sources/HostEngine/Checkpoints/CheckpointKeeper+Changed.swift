@@ -45,7 +45,9 @@ extension CheckpointKeeper {
             {
                 found.append(ChangedDisk(path: path, checkpoint: checkpoint, isMissing: !fileExists(path)))
             }
-            let format = known?.disk.format ?? formats[path] ?? (BranchPlan.isOverlay(path) ? .qcow2 : nil)
+            let format =
+                known?.disk.format ?? formats[path]
+                ?? (paths.contains(path) || BranchPlan.isOverlay(path) ? .qcow2 : nil)
             if format == .qcow2, let below = backingFile(of: path) { open.append(below) }
         }
         return found
@@ -69,10 +71,14 @@ extension CheckpointKeeper {
     /// - Parameter what: what cannot be done otherwise, as in "start".
     /// - Throws: `APIError` `.corrupt` when something was; `.notFound` when it is gone.
     func requireUnchangedBelow(_ configuration: VirtualMachineConfiguration, _ what: String) async throws {
+        try Self.refuse(try await changedBelow(configuration), configuration, what)
+    }
+
+    /// A file below a machine's disks that others have changed; nil when there is none.
+    func changedBelow(_ configuration: VirtualMachineConfiguration) async throws -> ChangedDisk? {
         let tops = Self.hardDisks(of: configuration)
         let formats = configuration.roost.diskFormats
-        let changed = try await onDisk { changedDisks(of: tops, formats) }
-        try Self.refuse(changed.first, configuration, what)
+        return try await onDisk { changedDisks(of: tops, formats) }.first
     }
 
     /// The same for whoever merges files: of all that the machine's checkpoints rely on nothing was changed by others.
@@ -122,7 +128,9 @@ extension CheckpointKeeper {
         guard let change else { return }
         let name = configuration.name
         var remedy = "put the right file back"
-        if !change.isMissing {
+        if !change.isMissing, change.checkpoint.record.machine != configuration.id {
+            remedy += ", or, when it is the right one, start that machine once with --accept-changed-disks"
+        } else if !change.isMissing {
             remedy +=
                 ", or, when it is the right one, \(what == "start" ? "" : "stop the machine, and ")start it with 'roost vm start "
                 + "\(name) --accept-changed-disks'"

@@ -2,6 +2,12 @@
 enum FreezeLease {
     /// What the guest has to have for it.
     static let needs = "command -v sleep >/dev/null && command -v fsfreeze >/dev/null"
+    /// Where the guest notes the script that waits, and that its time has begun.
+    static let note = "/run/roost-freeze-lease"
+    /// Succeeds once the time of a script has begun.
+    static func isReady(_ process: Int64) -> String {
+        "read -r number state <\(note) && [ \"$number $state\" = \"\(process) ready\" ]"
+    }
 
     /// Waits, and thaws the mount points that are its arguments, again and again: a hook of the agent's that takes long puts
     /// the freeze itself off.
@@ -11,21 +17,27 @@ enum FreezeLease {
     /// meanwhile nobody knows its number.
     ///
     /// - Parameters:
-    ///   - undo: what is done at the end in any case.
-    ///   - folder: where the guest keeps what is gone behind a boot.
-    static func script(seconds: Int, undo: String? = nil, folder: String = "/run") -> String {
+    ///   - first: what is done before the time begins; waits only as `sleep SECONDS & wait $!`, which a signal ends, and in no function.
+    ///   - undo: what is done at the end, once, in any case.
+    ///   - note: where the guest notes it; gone behind a boot.
+    static func script(seconds: Int, first: String = "true", undo: String = "true", note: String = FreezeLease.note)
+        -> String
+    {
         """
         exec 2>/dev/null
         for group in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup/openrc; do
             [ -w "$group/cgroup.procs" ] && echo $$ >"$group/cgroup.procs"
         done
-        undo() { \(undo ?? "true"); }
+        isDone=
+        undo() { [ "$isDone" ] && return; isDone=1; \(undo); }
         thaw() { for point; do fsfreeze --unfreeze "$point"; done; }
         trap 'kill $!; undo; exit' USR1
         trap 'kill $!; thaw "$@"; undo; exit' TERM HUP INT
-        note=\(folder)/roost-freeze-lease
-        earlier=$(cat $note) && grep -q roost-freeze-lease "/proc/$earlier/cmdline" && kill -USR1 "$earlier"
-        echo $$ >$note
+        note=\(note)
+        read -r earlier state <$note && grep -q roost-freeze-lease "/proc/$earlier/cmdline" && kill -USR1 "$earlier"
+        echo $$ begun >$note
+        \(first)
+        echo $$ ready >$note
         sleep \(seconds) & wait $!
         undo; n=0; while [ $n -lt 600 ]; do n=$((n+1)); thaw "$@"; sleep 1 & wait $!; done
         """

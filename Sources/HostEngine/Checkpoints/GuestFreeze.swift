@@ -100,12 +100,16 @@ struct GuestFreeze: Sendable {
     /// Starts the timer in the guest; returns why that forbids it, nil when it runs.
     private mutating func startTimer() async throws -> String? {
         do {
-            let (isAble, answer) = try await output(of: "\(FreezeLease.needs) || exit; \(GuestWriteback.question)")
-            guard isAble else { return "it has no fsfreeze(8)" }
-            let writeback = GuestWriteback(answer).flatMap { $0.isLarge ? $0 : nil }
+            let answer = try await run("\(FreezeLease.needs) || exit; \(GuestWriteback.question)", within: 10)
+            guard answer.exitCode == 0 else { return "it has no fsfreeze(8)" }
+            let writeback = GuestWriteback(answer.output).flatMap { $0.isLarge ? $0 : nil }
             if writeback == nil { try await finish("sync", within: 30) }
             lowered = writeback
-            let script = FreezeLease.script(seconds: leaseSeconds, undo: writeback?.restore)
+            let script = FreezeLease.script(
+                seconds: leaseSeconds,
+                first: writeback?.lower ?? "true",
+                undo: writeback?.restore ?? "true"
+            )
             begun = .now
             timer = try await agent.execute(
                 GuestAgentCommands.Exec(
@@ -114,12 +118,13 @@ struct GuestFreeze: Sendable {
                     capturesOutput: false
                 )
             )
-            // A guest that writes without end would have filled its memory again behind a sync.
-            if writeback != nil, (try? await finish(GuestWriteback.lower, within: leaseSeconds / 2)) != nil {
-                return nil
+            if let timer, writeback != nil {
+                // A guest that writes without end would have filled its memory again behind a sync.
+                try await waitUntilReady(timer, within: 60)
+            } else {
+                // Once more what was written since; a guest that writes without end is not waited for.
+                _ = try? await finish("sync", within: leaseSeconds / 4)
             }
-            // Once more what was written since; a guest that writes without end is not waited for.
-            _ = try? await finish("sync", within: leaseSeconds / 4)
             return nil
         } catch let error as QMPError where error.code == .refused {
             return error.message
@@ -134,10 +139,16 @@ struct GuestFreeze: Sendable {
         guard status.exitCode == 0 else { throw Unable(description: "\(script) fails in the guest") }
     }
 
-    /// Runs a script in the guest's shell; returns whether it says that it succeeded, and what it has printed.
-    private func output(of script: String) async throws -> (succeeded: Bool, [UInt8]) {
-        let status = try await run(script, within: 10)
-        return (status.exitCode == 0, Array(status.output))
+    /// Waits until the time of the timer has begun, and knows when that was at the earliest.
+    private mutating func waitUntilReady(_ timer: Int64, within seconds: Int) async throws {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < deadline {
+            let asked = ContinuousClock.now
+            if try await run(FreezeLease.isReady(timer), within: 10).exitCode == 0 { return }
+            begun = asked
+            try await Task.sleep(for: .milliseconds(30))
+        }
+        throw Unable(description: "what it has to write first is not written in \(seconds) s")
     }
 
     private func run(_ script: String, within seconds: Int) async throws -> GuestProcessStatus {

@@ -11,9 +11,19 @@ struct GuestWriteback: Hashable, Sendable {
     /// What waits to be written, in KiB.
     private var waiting: Int
 
-    /// A shell's commands that print what ``init(_:)`` reads.
+    private static let folder = "/proc/sys/vm"
+    /// The limits for the time of a freeze, in bytes.
+    private static let (limit, backgroundLimit) = (32 << 20, 2 << 20)
+    /// Where a guest notes how to give its limits back while they are lowered.
+    private static let note = "\(FreezeLease.note).undo"
+
+    /// A shell's commands that print what ``init(_:)`` reads, once limits that somebody had no time to give back are as
+    /// before; nothing where they cannot be lowered.
     static let question = """
-        cd /proc/sys/vm && cat dirty_bytes dirty_background_bytes dirty_ratio dirty_background_ratio
+        if [ -e \(note) ] && ! { read -r number state <\(FreezeLease.note) && kill -0 "$number"; } 2>/dev/null; then
+            . \(note); rm -f \(note)
+        fi
+        cd \(folder) && [ -w dirty_bytes ] && [ -w /run ] && cat dirty_bytes dirty_background_bytes dirty_ratio dirty_background_ratio
         while read -r name size rest; do [ "$name" = Dirty: ] && echo "$size"; done </proc/meminfo; true
         """
 
@@ -32,12 +42,36 @@ struct GuestWriteback: Hashable, Sendable {
     }
 
     /// Lowers the limits, step by step: at once, everybody who writes would have to wait until all is written.
-    static let lower = """
-        cd /proc/sys/vm && echo 2097152 >dirty_background_bytes && sleep 0.5 && echo 33554432 >dirty_bytes && sleep 0.4
+    ///
+    /// First less may wait in the background; once that is written, less may wait at all. Where that does not come about
+    /// in ten seconds the disk is slow, and is waited for.
+    var lower: String {
         """
+        echo 'cd \(Self.folder) && echo \(ratio) >dirty_ratio && echo \(backgroundRatio) >dirty_background_ratio' >\(Self.note)
+        echo \(Self.backgroundLimit) >\(Self.folder)/dirty_background_bytes
+        n=0 size=999999
+        while [ $n -lt 40 ]; do
+            { sleep 0.25 || sleep 1; } & wait $!
+            while read -r name now rest; do [ "$name" = Dirty: ] && size=$now; done </proc/meminfo
+            n=$((n+1)); [ $n -gt 1 ] && [ "$size" -lt 98304 ] && break
+        done
+        if [ "$size" -lt 98304 ]; then
+            echo \(Self.limit) >\(Self.folder)/dirty_bytes
+            { sleep 0.4 || sleep 1; } & wait $!
+        else
+            sync & wait $!
+        fi
+        """
+    }
 
-    /// Gives the limits their values back.
+    /// Gives those of the limits that are still the lowered ones their values back.
+    ///
+    /// The kernel gives whoever reads them byte by byte, as a shell's `read` does, no more than the first one.
     var restore: String {
-        "echo \(ratio) >/proc/sys/vm/dirty_ratio; echo \(backgroundRatio) >/proc/sys/vm/dirty_background_ratio"
+        """
+        cd \(Self.folder); [ "$(cat dirty_bytes)" = \(Self.limit) ] && echo \(ratio) >dirty_ratio
+        [ "$(cat dirty_background_bytes)" = \(Self.backgroundLimit) ] && echo \(backgroundRatio) >dirty_background_ratio
+        rm -f \(Self.note)
+        """
     }
 }

@@ -141,7 +141,13 @@ extension VirtualMachine {
             note(hasSavedState: fileExists(host.directory.savedState(id)))
             if cycle.hasSavedState { try await noteSavedDisks() }
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
-            if request.start != true { try await giveUpSpareDisks(of: kept, besides: others, reporter) }
+            guard request.start != true else { return }
+            do {
+                try await giveUpSpareDisks(of: kept, besides: others, reporter)
+            } catch let error as APIError where error.code == .corrupt {
+                // The checkpoint is applied all the same.
+                await reporter.warn("disk files stay to be merged later: \(error)")
+            }
         }
         guard request.start == true else { return }
         // The guest does not wait for files to be merged.

@@ -38,7 +38,7 @@ extension Render {
                 "\(system.mountPoint) (\(system.type)): " + (system.skipped.map { "not frozen, \($0)" } ?? "frozen")
             }.joined(separator: "\n")
         )
-        fields.append("Writes held up for at most", receipt.stalledMicroseconds.map(milliseconds))
+        fields.append("The instant held writes up for", receipt.stalledMicroseconds.map(milliseconds))
         fields.append("Freeze", receipt.freezeMicroseconds.map(milliseconds))
         fields.append("Disks branched in", receipt.transactionMicroseconds.map(milliseconds))
         fields.append("Freeze ended at the latest by", receipt.lease)
