@@ -109,7 +109,7 @@ package actor VirtualMachine {
             throw APIError(
                 .busy,
                 "cannot start \(name) while a checkpoint is applied or removed: wait for that job, or cancel it, which leaves "
-                    + " disk files to be merged later ('roost job list', 'roost job cancel')"
+                    + "disk files to be merged later ('roost job list', 'roost job cancel')"
             )
         }
         switch command {
