@@ -95,27 +95,34 @@ struct ConfigurationCopy: Sendable {
 
     /// The bytes of one slot, zeros to its end where an earlier state may have reached; nil when it does not fit.
     static func slot(_ content: CopyContent, slotSize: Int, clearing: Int) -> [UInt8]? {
-        let payload = content.encodedPayload()
-        guard CopySlotHeader.size + payload.count <= slotSize else { return nil }
-        var header = CopySlotHeader(
-            slotSize: UInt64(slotSize),
-            sequence: content.sequence,
-            generation: content.generation
-        )
-        header.payloadSize = UInt64(payload.count)
-        header.payloadChecksum = CRC32.checksum(payload)
-        var bytes = header.encoded()
-        bytes += payload
-        if bytes.count < clearing { bytes.append(contentsOf: repeatElement(0, count: clearing - bytes.count)) }
-        return bytes
+        var fits = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: slotSize) { buffer, count in
+            let buffer = UnsafeMutableRawBufferPointer(buffer)
+            var writer = BufferWriter(buffer)
+            writer.pad(to: CopySlotHeader.size)
+            content.writePayload(to: &writer)
+            guard writer.fits else { return }
+            var header = CopySlotHeader(
+                slotSize: UInt64(slotSize),
+                sequence: content.sequence,
+                generation: content.generation
+            )
+            var checksum = CRC32()
+            checksum.update(buffer: writer.written(from: CopySlotHeader.size))
+            header.payloadSize = UInt64(writer.count - CopySlotHeader.size)
+            header.payloadChecksum = checksum.value
+            buffer.copyBytes(from: header.encoded())
+            writer.pad(to: min(clearing, slotSize))
+            (count, fits) = (writer.count, true)
+        }
+        return fits ? bytes : nil
     }
 
     /// A whole copy with a state in its second slot, and the one before in the first; its slots have room to grow.
     ///
     /// Returns the bytes and how many of each slot are used; nil when it would be too large.
     static func file(_ content: CopyContent, previous: CopyContent?) -> (bytes: [UInt8], used: [Int])? {
-        let sizes = [previous?.encodedPayload().count ?? 0, content.encodedPayload().count]
-            .map { CopySlotHeader.size + $0 }
+        let sizes = [previous?.payloadSize ?? 0, content.payloadSize].map { CopySlotHeader.size + $0 }
         let slotSize = max(CopySlotHeader.smallestSlot, (max(sizes[0], sizes[1]) * 3 / 2 + 4095) / 4096 * 4096)
         guard slotSize <= CopySlotHeader.largestSlot,
             let second = slot(content, slotSize: slotSize, clearing: slotSize)

@@ -197,9 +197,14 @@ package struct ConfigurationStore: Sendable {
         }
         tree.children[index] = configuration.root
         try Self.check(configuration, path)
-        try mirrored(path).commit(tree.with(generation: opened.content.generation + 1), to: &opened, &handles)
-        // The same keys, which know where they are stored now.
-        if let root = opened.content.tree.withoutGeneration()["configuration"] { configuration.root = root }
+        tree = tree.with(generation: opened.content.generation + 1)
+        try mirrored(path).commit(tree, to: &opened, &handles)
+        // The same keys, which know where they are stored now; those that have stayed where they were know it already.
+        if !opened.content.tree.sharesChildren(with: tree),
+            let root = opened.content.tree.withoutGeneration()["configuration"]
+        {
+            configuration.root = root
+        }
         opened.configuration = configuration
         recent.put(opened, path)
         return configuration

@@ -145,7 +145,7 @@ struct CopySlotHeader: Hashable, Sendable {
 }
 
 extension CopyContent {
-    /// The payload of a slot.
+    /// Writes the payload of a slot.
     ///
     /// | field | size |
     /// |---|---|
@@ -155,24 +155,23 @@ extension CopyContent {
     /// | size of the primary file | 8 |
     /// | block checksums | 4 each |
     /// | the root key, as ``CopyTree`` | |
-    func encodedPayload() -> [UInt8] {
-        var writer = ByteWriter(capacity: 16)
-        writer.write(form.rawValue)
-        writer.pad(to: 4)
+    func writePayload(to writer: inout BufferWriter) {
+        writer.write(UInt32(form.rawValue))
         writer.write(UInt32(clamping: blockChecksums.count))
         writer.write(primarySize)
-        var bytes = writer.bytes
-        bytes.reserveCapacity(32768)
-        for checksum in blockChecksums {
-            for shift in stride(from: UInt32(0), to: 32, by: 8) {
-                bytes.append(UInt8(truncatingIfNeeded: checksum >> shift))
-            }
-        }
+        for checksum in blockChecksums { writer.write(checksum) }
         switch keys {
-        case .tree(let tree): CopyTree.encode(tree, to: &bytes)
-        case .encoded(let encoded): bytes += encoded
+        case .tree(let tree): CopyTree.encode(tree, to: &writer)
+        case .encoded(let encoded): encoded.withUnsafeBytes { writer.write(bytes: $0) }
         }
-        return bytes
+    }
+
+    /// How many bytes ``writePayload(to:)`` writes.
+    var payloadSize: Int {
+        switch keys {
+        case .tree(let tree): Self.payloadSize(of: tree, blocks: blockChecksums.count)
+        case .encoded(let encoded): 16 + 4 * blockChecksums.count + encoded.count
+        }
     }
 
     /// The size of the payload for some keys and a file of so many blocks.

@@ -13,37 +13,35 @@ enum CopyTree {
     /// How deep keys may be nested: as in a HyperVStorage file.
     static let deepest = 128
 
-    /// Appends a key with everything below it.
-    ///
-    /// Each change of a machine writes all its keys, so this appends to the array itself.
-    static func encode(_ node: KeyNode, to bytes: inout [UInt8]) {
-        withUnsafePointer(to: node) { encode($0, to: &bytes) }
+    /// Writes a key with everything below it.
+    static func encode(_ node: KeyNode, to writer: inout BufferWriter) {
+        withUnsafePointer(to: node) { encode($0, to: &writer) }
     }
 
     /// By address: handing a key of an array on would copy it, and count each of its parts.
-    private static func encode(_ node: UnsafePointer<KeyNode>, to bytes: inout [UInt8]) {
-        bytes.append(type(of: node.pointee.value))
-        bytes.append(node.pointee.flags)
-        write(text: node.pointee.name, to: &bytes)
+    private static func encode(_ node: UnsafePointer<KeyNode>, to writer: inout BufferWriter) {
+        writer.write(byte: type(of: node.pointee.value))
+        writer.write(byte: node.pointee.flags)
+        writer.write(text: node.pointee.name)
         switch node.pointee.value {
-        case .int(let value): write(UInt64(bitPattern: value), to: &bytes)
-        case .uint(let value): write(value, to: &bytes)
-        case .double(let bitPattern): write(bitPattern, to: &bytes)
-        case .string(let text): write(text: text, to: &bytes)
+        case .int(let value): writer.write(value)
+        case .uint(let value): writer.write(value)
+        case .double(let bitPattern): writer.write(bitPattern)
+        case .string(let text): writer.write(text: text)
         case .array(let contents):
-            write(count: contents.count, to: &bytes)
-            bytes += contents
-        case .bool(let value): bytes.append(value ? 1 : 0)
+            writer.write(leb128: contents.count)
+            contents.withUnsafeBytes { writer.write(bytes: $0) }
+        case .bool(let value): writer.write(byte: value ? 1 : 0)
         case .node:
-            write(count: node.pointee.children.count, to: &bytes)
+            writer.write(leb128: node.pointee.children.count)
             node.pointee.children.withUnsafeBufferPointer { children in
                 guard let first = children.baseAddress else { return }
-                for index in children.indices { encode(first + index, to: &bytes) }
+                for index in children.indices { encode(first + index, to: &writer) }
             }
         }
     }
 
-    /// How many bytes ``encode(_:to:)`` appends.
+    /// How many bytes ``encode(_:to:)`` writes.
     static func encodedSize(of node: KeyNode) -> Int { withUnsafePointer(to: node) { encodedSize(of: $0) } }
 
     private static func encodedSize(of node: UnsafePointer<KeyNode>) -> Int {
@@ -79,26 +77,6 @@ enum CopyTree {
         case .bool: 8
         case .node: 9
         }
-    }
-
-    private static func write(_ value: UInt64, to bytes: inout [UInt8]) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
-    }
-
-    private static func write(text: String, to bytes: inout [UInt8]) {
-        write(count: text.utf8.count, to: &bytes)
-        if text.utf8.withContiguousStorageIfAvailable({ bytes.append(contentsOf: $0) }) == nil {
-            bytes.append(contentsOf: text.utf8)
-        }
-    }
-
-    private static func write(count: Int, to bytes: inout [UInt8]) {
-        var rest = UInt64(count)
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        bytes.append(UInt8(truncatingIfNeeded: rest))
     }
 
     /// Reads a key with everything below it; nil when the bytes are none.

@@ -121,9 +121,9 @@ extension MirroredFile {
             file.startWriting()
             prepared.updateChecksums()
             try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in
-                copy.startWriting()
-                try file.sync()
+                // The log is on its way already, so the second sync has little to wait for.
                 try copy.sync()
+                try file.sync()
             }
         } else {
             // Making a new copy can fail for want of space: nothing may be in the log by then.

@@ -58,7 +58,8 @@ package struct StateDirectory: Sendable, Hashable {
 
     /// The path of a file's second copy.
     package func copy(of path: String) -> String {
-        "\(copies)/\(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]).copy"
+        let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
+        return "\(copies)/\(path[start...]).copy"
     }
 
     /// The path under which a machine's configuration of an older version is kept after an upgrade.

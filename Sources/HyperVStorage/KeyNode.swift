@@ -217,34 +217,45 @@ extension KeyNode {
     /// Sets the value of the first key at a `/`-separated path below this one, making it and the nodes above it as
     /// needed, each at the end of its parent's children.
     public mutating func set(_ path: String, _ value: KeyValue) {
-        set(path.split(separator: "/").map(String.init)[...], value)
+        var path = path
+        path.withUTF8 { set($0, from: 0, value) }
     }
 
     /// Removes the first key at a `/`-separated path below this one; returns what was removed.
     @discardableResult
     public mutating func remove(_ path: String) -> KeyNode? {
-        remove(path.split(separator: "/").map(String.init)[...])
+        var path = path
+        return path.withUTF8 { remove($0, from: 0) }
     }
 
-    private mutating func set(_ path: ArraySlice<String>, _ value: KeyValue) {
-        guard let name = path.first else {
+    private mutating func set(_ path: UnsafeBufferPointer<UInt8>, from start: Int, _ value: KeyValue) {
+        guard let name = Self.name(in: path, from: start) else {
             self.value = value
             return
         }
-        if let index = index(ofChild: name) {
-            children[index].set(path.dropFirst(), value)
+        if let index = index(ofChild: path, name) {
+            children[index].set(path, from: name.upperBound, value)
         } else {
-            var child = KeyNode(name)
-            child.set(path.dropFirst(), value)
+            var child = KeyNode(String(decoding: path[name], as: UTF8.self))
+            child.set(path, from: name.upperBound, value)
             children.append(child)
         }
     }
 
-    private mutating func remove(_ path: ArraySlice<String>) -> KeyNode? {
-        guard let name = path.first, let index = index(ofChild: name) else {
-            return nil
-        }
-        if path.count == 1 { return children.remove(at: index) }
-        return children[index].remove(path.dropFirst())
+    private mutating func remove(_ path: UnsafeBufferPointer<UInt8>, from start: Int) -> KeyNode? {
+        guard let name = Self.name(in: path, from: start), let index = index(ofChild: path, name) else { return nil }
+        if Self.name(in: path, from: name.upperBound) == nil { return children.remove(at: index) }
+        return children[index].remove(path, from: name.upperBound)
+    }
+
+    /// Where the next name of a `/`-separated path stands; nil at its end.
+    package static func name(in path: UnsafeBufferPointer<UInt8>, from start: Int) -> Range<Int>? {
+        guard let start = nextName(path, from: start) else { return nil }
+        return start..<(path[start...].firstIndex(of: UInt8(ascii: "/")) ?? path.count)
+    }
+
+    /// The index of the first child with a name that stands in a path.
+    package func index(ofChild path: UnsafeBufferPointer<UInt8>, _ name: Range<Int>) -> Int? {
+        children.withUnsafeBufferPointer { Self.index(in: $0, UnsafeBufferPointer(rebasing: path[name])) }
     }
 }

@@ -22,9 +22,12 @@ extension StorageFile {
     package func blockChecksums(since known: [UInt32] = [], _ actions: [StorageAction] = []) -> [UInt32] {
         let logStart = clamped(headers.current.logOffset)
         let empty = log.encoded()
-        var changed = Set([logStart / Self.blockSize])
-        for case .write(let offset, let bytes) in actions where !bytes.isEmpty {
-            changed.formUnion(Int(offset) / Self.blockSize...(Int(offset) + bytes.count - 1) / Self.blockSize)
+        var changed = Array(repeating: false, count: (image.count + Self.blockSize - 1) / Self.blockSize)
+        let ranges = actions.map(\.range) + [logStart..<logStart + empty.count]
+        for range in ranges.map({ $0.clamped(to: 0..<image.count) }) where !range.isEmpty {
+            for block in range.lowerBound / Self.blockSize...(range.upperBound - 1) / Self.blockSize {
+                changed[block] = true
+            }
         }
         return image.withUnsafeBytes { buffer in
             stride(from: 0, to: buffer.count, by: Self.blockSize).map { start in
@@ -32,7 +35,7 @@ extension StorageFile {
                 guard start >= FileHeader.areaEnd else { return 0 }
                 let end = min(start + Self.blockSize, buffer.count)
                 // The last known block may have been shorter.
-                if block < known.count - 1, !changed.contains(block) { return known[block] }
+                if block < known.count - 1, !changed[block] { return known[block] }
                 var crc = CRC32()
                 // The log's header is aligned, so it never reaches into a further block.
                 if isLogInForce, logStart >= start, logStart + empty.count <= end {
@@ -117,5 +120,13 @@ extension StorageFile {
         for table in layout?.objectTables ?? [] { mark(table.offset..<table.offset + table.size, .structure) }
         for table in layout?.tables ?? [] { mark(table.offset..<table.offset + table.size, .structure) }
         return uses
+    }
+}
+
+extension StorageAction {
+    /// The bytes of the file that it writes.
+    fileprivate var range: Range<Int> {
+        guard case .write(let offset, let bytes) = self, let start = Int(exactly: offset) else { return 0..<0 }
+        return start..<start + bytes.count
     }
 }

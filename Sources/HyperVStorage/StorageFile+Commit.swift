@@ -28,7 +28,9 @@ extension StorageFile {
     ///   when the log is written. It can then be written again while what it held is still on its way to its place, and
     ///   takes that along: a crash in between may leave a file that cannot be read, and one behind it the new tree.
     package mutating func commit(_ newTree: KeyNode, keptElsewhere: Bool) throws(StorageError) -> [StorageAction] {
-        guard newTree.children != tree.children || newTree.value != tree.value else { return [] }
+        let change = ValueChange(from: tree, to: newTree)
+        let isUnchanged = change?.edits.isEmpty ?? (newTree.children == tree.children && newTree.value == tree.value)
+        if isUnchanged { return [] }
         guard log.tracking == 0 else {
             throw StorageError(
                 .unsupported,
@@ -38,7 +40,7 @@ extension StorageFile {
             )
         }
         let syncsLog = !keptElsewhere || !pendingRecovery.isEmpty
-        if let actions = commitValues(of: newTree, syncsLog: syncsLog) { return actions }
+        if let change, let actions = commitValues(change, to: newTree, syncsLog: syncsLog) { return actions }
         return try commitPlan(of: newTree, syncsLog: syncsLog)
     }
 

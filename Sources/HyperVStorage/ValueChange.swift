@@ -11,50 +11,67 @@ struct ValueChange {
     }
 
     private(set) var edits: [Edit] = []
+    /// Whether each key of the new tree says which entry of the file it was read from.
+    private(set) var hasAllOrigins = true
+
+    /// Where the comparison is.
+    private var path: [Int] = []
 
     /// Compares two trees; nil when more than values differ.
     init?(from old: KeyNode, to new: KeyNode) {
-        guard old.value == new.value, compare(old.children, new.children, []) else { return nil }
+        guard old.value == new.value, compare(old.children, new.children) else { return nil }
     }
 
-    private mutating func compare(_ old: [KeyNode], _ new: [KeyNode], _ path: [Int]) -> Bool {
+    private mutating func compare(_ old: [KeyNode], _ new: [KeyNode]) -> Bool {
         guard old.count == new.count else { return false }
-        // What a change has not touched is still shared by both trees.
-        if old.isIdentical(to: new) { return true }
-        for index in old.indices where !compare(old[index], new[index], path, index) { return false }
-        return true
+        return old.withUnsafeBufferPointer { old in
+            new.withUnsafeBufferPointer { new in
+                guard let first = old.baseAddress, let second = new.baseAddress, first != second else {
+                    // What a change has not touched is still shared by both trees.
+                    return true
+                }
+                let depth = path.count
+                path.append(0)
+                defer { path.removeLast() }
+                for index in 0..<old.count {
+                    path[depth] = index
+                    if !compare(first + index, second + index) { return false }
+                }
+                return true
+            }
+        }
     }
 
-    private mutating func compare(_ old: KeyNode, _ new: KeyNode, _ path: [Int], _ index: Int) -> Bool {
-        guard old.flags == new.flags, old.name.hasSameBytes(as: new.name),
-            new.origin == nil || new.origin == old.origin
+    /// By address: handing a key of an array on would copy it, and count each of its parts.
+    private mutating func compare(_ old: UnsafePointer<KeyNode>, _ new: UnsafePointer<KeyNode>) -> Bool {
+        guard old.pointee.flags == new.pointee.flags, old.pointee.name.hasSameBytes(as: new.pointee.name),
+            new.pointee.origin == nil || new.pointee.origin == old.pointee.origin
         else { return false }
-        if old.value == new.value { return compare(old.children, new.children, path + [index]) }
-        guard let origin = old.origin, old.value.type == new.value.type, old.children.isEmpty, new.children.isEmpty,
-            !old.value.needsFileObject, !new.value.needsFileObject
+        if new.pointee.origin == nil { hasAllOrigins = false }
+        if old.pointee.value == new.pointee.value { return compare(old.pointee.children, new.pointee.children) }
+        guard let origin = old.pointee.origin, old.pointee.value.type == new.pointee.value.type,
+            old.pointee.children.isEmpty, new.pointee.children.isEmpty,
+            !old.pointee.value.needsFileObject, !new.pointee.value.needsFileObject
         else { return false }
-        edits.append(Edit(path: path + [index], origin: origin, value: new.value))
+        edits.append(Edit(path: path, origin: origin, value: new.pointee.value))
         return true
-    }
-}
-
-extension Array {
-    /// Whether both are the same elements in the same memory.
-    fileprivate func isIdentical(to other: [Element]) -> Bool {
-        withUnsafeBufferPointer { mine in other.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress } }
     }
 }
 
 extension StorageFile {
-    /// Carries out a change that is one of values only; nil when it is not, or does not fit.
-    mutating func commitValues(of newTree: KeyNode, syncsLog: Bool) -> [StorageAction]? {
-        guard let tables = layout?.tables, let change = ValueChange(from: tree, to: newTree), areasAreApart(tables)
-        else { return nil }
+    /// Carries out a change of values only; nil when one does not fit where it stands.
+    mutating func commitValues(_ change: ValueChange, to newTree: KeyNode, syncsLog: Bool) -> [StorageAction]? {
+        guard let tables = layout?.tables, areasAreApart(tables) else { return nil }
         guard let contents = try? contents(of: tables, with: change.edits) else { return nil }
         var writes = Transaction()
         for table in contents { writes.add(table.bytes[..<table.end], at: tables.tables[table.position].offset) }
         guard fits(writes) else { return nil }
-        for edit in change.edits { tree.setValue(edit.value, at: edit.path[...]) }
+        if change.hasAllOrigins {
+            // The new tree's own keys: one that has been read and changed is not copied once more.
+            tree.children = newTree.children
+        } else {
+            for edit in change.edits { tree.setValue(edit.value, at: edit.path[...]) }
+        }
         for table in contents { layout?.tables.tables[table.position].sequence &+= 1 }
         let recovery = takeRecoveryForCommit()
         let actions = recovery + logged(writes, syncsBefore: syncsLog && isLogInForce)
@@ -146,6 +163,13 @@ extension StorageFile {
 }
 
 extension KeyNode {
+    /// Whether both have the same children in the same memory.
+    package func sharesChildren(with other: KeyNode) -> Bool {
+        children.withUnsafeBufferPointer { mine in
+            other.children.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress }
+        }
+    }
+
     /// Sets the value of the key that a path of child indices leads to.
     fileprivate mutating func setValue(_ value: KeyValue, at path: ArraySlice<Int>) {
         guard let index = path.first else {

@@ -107,21 +107,22 @@ extension KeyNode {
     /// Unlike ``KeyNode/set(_:_:)`` it leaves a well-formed tree whatever was there: a node that becomes a value
     /// loses its children, a value on the way becomes a node.
     mutating func assign(_ value: KeyValue, at path: String) {
-        assign(value, at: path.split(separator: "/")[...])
+        var path = path
+        path.withUTF8 { assign(value, at: $0, from: 0) }
     }
 
-    private mutating func assign(_ value: KeyValue, at path: ArraySlice<Substring>) {
-        guard let name = path.first else {
+    private mutating func assign(_ value: KeyValue, at path: UnsafeBufferPointer<UInt8>, from start: Int) {
+        guard let name = Self.name(in: path, from: start) else {
             if value != .node { children = [] }
             self.value = value
             return
         }
         self.value = .node
-        if let index = children.firstIndex(where: { $0.name.hasSameBytes(as: name) }) {
-            children[index].assign(value, at: path.dropFirst())
+        if let index = index(ofChild: path, name) {
+            children[index].assign(value, at: path, from: name.upperBound)
         } else {
-            var child = KeyNode(String(name))
-            child.assign(value, at: path.dropFirst())
+            var child = KeyNode(String(decoding: path[name], as: UTF8.self))
+            child.assign(value, at: path, from: name.upperBound)
             children.append(child)
         }
     }

@@ -4,24 +4,33 @@ import RoostPrimitives
 extension KeyNode {
     /// The name of the node with a device's data: the instance in lower case between underscores.
     static func deviceName(_ instance: GUID) -> String { "_\(instance.lowercased)_" }
+
+    /// Whether a child of the manifest is the row of a device.
+    fileprivate var isManifestRow: Bool {
+        var rest = name.utf8.makeIterator()
+        for byte in "vdev".utf8 where rest.next() != byte { return false }
+        return true
+    }
+
+    /// The instance of a row of the manifest; nil when it has none.
+    var deviceInstance: GUID? { GUID(text(of: "instance")) }
 }
 
 extension VirtualMachineConfiguration {
     /// The instances of a class of devices, in the order of the manifest; a row without a GUID is not a device.
     func instances(of deviceClass: DeviceClass) -> [GUID] {
         var found: [GUID] = []
-        forEachManifestRow { name, instance in
-            if deviceClass.isNamed(by: name), let id = GUID(instance) { found.append(id) }
+        forEachManifestRow { name, row in
+            if deviceClass.isNamed(by: name), let id = row.deviceInstance { found.append(id) }
         }
         return found
     }
 
-    /// Calls `body` with the class and the instance of each row of the manifest, in order; both as text, empty when
-    /// missing.
-    func forEachManifestRow(_ body: (_ deviceClass: String, _ instance: String) -> Void) {
+    /// Calls `body` with the class of each row of the manifest, in order, empty when missing, and with the row.
+    func forEachManifestRow(_ body: (_ deviceClass: String, _ row: KeyNode) -> Void) {
         root.forEachChild(of: "manifest") { row in
-            guard row.name.utf8.starts(with: "vdev".utf8) else { return }
-            body(row.text(of: "device"), row.text(of: "instance"))
+            guard row.isManifestRow else { return }
+            body(row.text(of: "device"), row)
         }
     }
 

@@ -107,14 +107,24 @@ extension VirtualMachineConfiguration {
     }
 
     /// The instances of network adapters, with whether the manifest calls them emulated.
-    var ethernetInstances: [(id: GUID, isEmulated: Bool)] {
-        var found: [(id: GUID, isEmulated: Bool)] = []
-        forEachManifestRow { deviceClass, instance in
+    var ethernetInstances: [(id: GUID, isEmulated: Bool)] { countedDevices.adapters }
+
+    /// The devices of which a machine has only so many: the network adapters, and how many SCSI controllers.
+    var countedDevices: (adapters: [(id: GUID, isEmulated: Bool)], controllers: Int) {
+        var adapters: [(id: GUID, isEmulated: Bool)] = []
+        var controllers = 0
+        forEachManifestRow { deviceClass, row in
+            if DeviceClass.scsi.isNamed(by: deviceClass) {
+                if row.deviceInstance != nil { controllers += 1 }
+                return
+            }
             let isEmulated = Self.emulatedEthernetClassPrefix.isPrefix(ofText: deviceClass)
-            guard isEmulated || DeviceClass.ethernet.isNamed(by: deviceClass), let id = GUID(instance) else { return }
-            found.append((id, isEmulated))
+            guard isEmulated || DeviceClass.ethernet.isNamed(by: deviceClass), let id = row.deviceInstance else {
+                return
+            }
+            adapters.append((id, isEmulated))
         }
-        return found
+        return (adapters, controllers)
     }
 
     /// The first group of the class of Hyper-V's emulated adapters; no more of it is documented.

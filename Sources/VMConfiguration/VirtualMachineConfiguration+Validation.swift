@@ -75,13 +75,13 @@ extension VirtualMachineConfiguration {
             version
         )
         // Counted before they are read, so that a file with a million rows costs no more than its length.
-        let adapters = ethernetInstances
+        let (adapters, controllers) = countedDevices
         try Self.check(
             adapters.count,
             in: 0...(Limits.networkAdapters + Limits.legacyNetworkAdapters),
             "network adapters of \(name)"
         )
-        let emulated = legacyNetworkAdapters
+        let emulated = adapters.isEmpty ? [] : legacyNetworkAdapters
         let legacy = adapters.count { $0.isEmulated || emulated.contains($0.id) }
         try Self.check(adapters.count - legacy, in: 0...Limits.networkAdapters, "network adapters of \(name)")
         try Self.check(
@@ -89,7 +89,7 @@ extension VirtualMachineConfiguration {
             in: 0...Limits.legacyNetworkAdapters,
             "legacy network adapters of \(name)"
         )
-        try Self.check(scsiControllers.count, in: 0...Limits.scsiControllers, "SCSI controllers of \(name)")
+        try Self.check(controllers, in: 0...Limits.scsiControllers, "SCSI controllers of \(name)")
     }
 
     static func checkBounds(

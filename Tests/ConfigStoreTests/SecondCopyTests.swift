@@ -392,9 +392,21 @@ final class StoredFixture: Sendable {
         }
         tree.children.append(KeyNode("double", .double(bitPattern: 5)))
         tree.children.append(KeyNode("many", children: (0..<200).map { KeyNode("\($0)", .bool($0 % 2 == 0)) }))
-        var bytes: [UInt8] = []
-        CopyTree.encode(tree, to: &bytes)
-        #expect(CopyTree.encodedSize(of: tree) == bytes.count)
+        let size = CopyTree.encodedSize(of: tree)
+        for room in [size + 100, size, size - 1, size / 2, 0] {
+            var bytes = [UInt8](repeating: 0xEE, count: room + 16)
+            let (count, fits) = bytes.withUnsafeMutableBytes { buffer in
+                var writer = BufferWriter(UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]))
+                CopyTree.encode(tree, to: &writer)
+                return (writer.count, writer.fits)
+            }
+            #expect(count == size)
+            #expect(fits == (room >= size))
+            #expect(bytes[room...].allSatisfy { $0 == 0xEE })
+            guard fits else { continue }
+            var reader = ByteReader(bytes[..<size])
+            #expect(CopyTree.decode(&reader) == tree)
+        }
     }
 
     @Test func machineWhoseCopyCannotBeWrittenIsReadAndNotChanged() throws {

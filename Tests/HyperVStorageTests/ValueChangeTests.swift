@@ -13,7 +13,7 @@ import Testing
                 edit(&next, modulus: 7 + Int(seed % 5), offset: round)
                 var other = one
                 let planned = try other.commitPlan(of: next, syncsLog: true)
-                guard let actions = one.commitValues(of: next, syncsLog: true) else {
+                guard let actions = one.commitValues(of: next) else {
                     one = other
                     StorageAction.apply(planned, to: &bytes)
                     continue
@@ -50,11 +50,11 @@ import Testing
         for change in changes {
             var next = file.tree
             change(&next)
-            #expect(file.commitValues(of: next, syncsLog: true) == nil)
+            #expect(file.commitValues(of: next) == nil)
         }
         var next = file.tree
         next.set("a/number", .int(2))
-        #expect(file.commitValues(of: next, syncsLog: true) != nil)
+        #expect(file.commitValues(of: next) != nil)
     }
 
     @Test func aLogThatIsKeptElsewhereIsWrittenAgainAtOnce() throws {
@@ -132,4 +132,11 @@ import Testing
     }
 
     private func places(_ node: KeyNode) -> [KeyOrigin?] { [node.origin] + node.children.flatMap(places) }
+}
+
+extension StorageFile {
+    /// Carries out a change of values only; nil when it is another one.
+    fileprivate mutating func commitValues(of next: KeyNode) -> [StorageAction]? {
+        ValueChange(from: tree, to: next).flatMap { commitValues($0, to: next, syncsLog: true) }
+    }
 }
