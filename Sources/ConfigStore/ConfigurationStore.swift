@@ -195,7 +195,7 @@ package struct ConfigurationStore: Sendable {
         guard let index = tree.children.firstIndex(where: { $0.name == configuration.root.name }) else {
             throw StoreError(.corrupt, "\(path) holds no configuration")
         }
-        tree.children[index] = configuration.root
+        tree.children[index] = configuration.root.takingGeneration(of: tree.children[index])
         try Self.check(configuration, path)
         tree = tree.with(generation: opened.content.generation + 1)
         try mirrored(path).commit(tree, to: &opened, &handles)

@@ -191,6 +191,26 @@ extension KeyNode {
     }
 }
 
+extension KeyNode {
+    /// This configuration with the key of another's generation, which knows where it is stored, in the same place.
+    func takingGeneration(of stored: KeyNode) -> KeyNode {
+        guard let place = stored.children.firstIndex(where: { $0.name == "roost" }),
+            let row = stored.children[place].children.firstIndex(where: { $0.name == "generation" })
+        else { return self }
+        let key = stored.children[place].children[row]
+        var taking = self
+        if let roost = children.firstIndex(where: { $0.name == "roost" }) {
+            guard children[roost]["generation"] == nil else { return self }
+            taking.children[roost].children.insert(key, at: min(row, children[roost].children.count))
+        } else {
+            var roost = stored.children[place]
+            roost.children = [key]
+            taking.children.insert(roost, at: min(place, children.count))
+        }
+        return taking
+    }
+}
+
 extension StorageSalvage {
     /// The highest generation that any readable key can name; nil when there is none.
     var generation: UInt64? {

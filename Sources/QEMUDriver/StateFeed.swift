@@ -1,6 +1,6 @@
-/// The pieces of a state that is about to go to QEMU, read ahead on a thread of its own.
+/// The pieces of a state on its way to QEMU or from it, read ahead on a thread of its own.
 ///
-/// QEMU takes a tenth of a second to come up, in which much of the reading can be done.
+/// QEMU takes a tenth of a second to come up, in which much of a saved state can be read.
 package final class StateFeed: Sendable {
     private let queue: TransferQueue
     private let reading: Task<Void, any Error>
@@ -23,13 +23,14 @@ package final class StateFeed: Sendable {
 
     /// Passes all pieces on, on a thread of its own.
     ///
-    /// - Throws: what `take` throws, else what reading has met.
+    /// - Throws: what `take` throws, else what reading has met; both have ended then.
     func pass(to take: @escaping @Sendable ([UInt8]) throws -> Void) async throws {
         let queue = queue
         do {
             try await onThreadOfItsOwn { while let piece = queue.take() { try take(piece) } }
         } catch {
             queue.giveUp()
+            _ = try? await reading.value
             throw error
         }
         try await reading.value

@@ -41,11 +41,8 @@ extension RunningMachine {
                 connected.withLock { $0 = connection }
             }
             guard let connection = connected.withLock({ $0 }) else { return }
-            try await transfer {
-                try readPiece(of: connection)
-            } pass: { piece in
-                try piece.withUnsafeBytes(take)
-            }
+            let feed = StateFeed(ahead: 4) { try readPiece(of: connection) }
+            try await feed.pass { piece in try piece.withUnsafeBytes(take) }
         }
         do {
             try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))

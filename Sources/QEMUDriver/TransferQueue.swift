@@ -47,32 +47,3 @@ final class TransferQueue: Sendable {
         room.signal()
     }
 }
-
-/// Gets the pieces of a stream on one thread and passes them on on another, which both may block.
-///
-/// - Parameters:
-///   - get: the next piece; nil at the end.
-///   - pass: what is done with each.
-/// - Throws: what one of them throws, that of `pass` first; the other one ends then.
-func transfer(
-    get: @escaping @Sendable () throws -> [UInt8]?,
-    pass: @escaping @Sendable ([UInt8]) throws -> Void
-) async throws {
-    let queue = TransferQueue(capacity: 4)
-    async let got: Void = onThreadOfItsOwn {
-        defer { queue.end() }
-        while let piece = try get() { if !queue.put(piece) { return } }
-    }
-    async let passed: Void = onThreadOfItsOwn {
-        do {
-            while let piece = queue.take() { try pass(piece) }
-        } catch {
-            queue.giveUp()
-            throw error
-        }
-    }
-    var failure: (any Error)?
-    do { try await passed } catch { failure = error }
-    do { try await got } catch { failure = failure ?? error }
-    if let failure { throw failure }
-}

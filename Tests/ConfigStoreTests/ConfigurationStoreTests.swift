@@ -48,6 +48,26 @@ import VMConfiguration
         #expect(try FileAccess.read(path) == bytes)
     }
 
+    @Test func whatAnUpdateReturnsKnowsWhereItIsStored() throws {
+        let (configuration, path) = try make()
+        let id = configuration.id
+        let changes: [(inout VirtualMachineConfiguration) throws -> Void] = [
+            { $0.notes = "one" }, { $0.notes = "two" }, { $0.notes = String(repeating: "much longer ", count: 50) },
+            { $0.memory.startup = 2048 }, { $0.notes = "" },
+            { try $0.addDrive(Drive(location: DriveLocation(.scsi, 0, 0), kind: .hardDisk, path: "/d.qcow2")) },
+            { $0.notes = "three" }, { $0.roost.cpuModel = "max" }, { $0.roost.cpuModel = nil }, { $0.notes = "four" },
+        ]
+        for (number, change) in changes.enumerated() {
+            let changed = try store.update(id: id, path: path, change)
+            let other = ConfigurationStore(directory: directory, supportedVersions: [.v8_0])
+            let read = try other.load(id: id, path: path)
+            #expect(read.root == changed.root, "\(number)")
+            #expect(places(read.root) == places(changed.root), "\(number)")
+        }
+    }
+
+    private func places(_ node: KeyNode) -> [KeyOrigin?] { [node.origin] + node.children.flatMap(places) }
+
     @Test func damagedForeignAndUnknownFilesAreBrokenWithTheReasonAndKeepTheirBytes() throws {
         let (configuration, path) = try make()
         let good = try FileAccess.read(path)

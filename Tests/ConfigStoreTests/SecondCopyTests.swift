@@ -382,6 +382,29 @@ final class StoredFixture: Sendable {
         #expect(try machine.notes() == "three")
     }
 
+    @Test func changedValueIsStoredInTheTreeThatWasGivenWithoutACopy() throws {
+        let configuration = try StoredFixture().configuration
+        // The generation alone in its node, and beside a key of the machine's.
+        for hasSettings in [false, true] {
+            var configuration = configuration
+            configuration.roost.cpuModel = hasSettings ? "max" : nil
+            let first = KeyNode("", children: [configuration.root.withoutOrigins()]).with(generation: 1)
+            var file = try StorageFile.create(tree: first).file
+            configuration.root = try #require(file.tree.withoutGeneration()["configuration"])
+            configuration.memory.startup += 2
+            var tree = file.tree
+            tree.children[0] = configuration.root.takingGeneration(of: file.tree.children[0])
+            #expect(tree.withoutGeneration()["configuration"] == configuration.root)
+            tree = tree.with(generation: 2)
+            #expect(!(try file.commit(tree)).isEmpty)
+            #expect(file.tree.sharesChildren(with: tree))
+        }
+        // What the change itself says of a generation counts.
+        var own = configuration.root
+        own.set("roost/generation", .int(7))
+        #expect(own.takingGeneration(of: KeyNode("", children: [own]).with(generation: 1).children[0]) == own)
+    }
+
     @Test func sizeOfTheKeysInACopyIsKnownBeforehand() throws {
         let machine = try StoredFixture()
         var tree = KeyNode("", children: [machine.configuration.root])

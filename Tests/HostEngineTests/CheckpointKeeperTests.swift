@@ -6,6 +6,10 @@ import VMConfiguration
 
 @testable import HostEngine
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Checkpoints of a machine that is off, with real files and the real qemu-img.
 @Suite struct CheckpointKeeperTests {
     private let folder = TemporaryFolder()
@@ -201,5 +205,34 @@ import VMConfiguration
         #expect(try configuration() == before)
         #expect(try files() == ["web.qcow2"])
         #expect(try FileAccess.names(in: directory.snapshots).isEmpty)
+    }
+
+    @Test func memoryOnAnotherFileSystemIsCopiedAndMemoryThatIsGoneIsNone() async throws {
+        var template = Array("/dev/shm/roost-engine-XXXXXX".utf8CString)
+        let other = try #require(mkdtemp(&template).map { String(cString: $0) })
+        defer { rmdir(other) }
+        try FileAccess.removeFolder(directory.snapshots)
+        try #require(symlink(other, directory.snapshots) == 0)
+        let checkpoint = GUID.random()
+        let source = directory.ofCheckpoints.savedState(checkpoint)
+        let bytes = (0..<(3 << 20) + 5).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 3) }
+        try FileAccess.write(bytes, to: source)
+        for file in [directory.savedState(id), directory.resumedState(id)] { try FileAccess.write([1], to: file) }
+        let names = try FileAccess.names(in: directory.virtualMachines)
+
+        try await keeper.takeMemory(of: checkpoint, for: id)
+        #expect(try FileAccess.read(directory.savedState(id)) == bytes)
+        #expect(try FileAccess.read(source) == bytes)
+        // Nothing else is left than what there was, without the state that the guest had gone on from.
+        let resumed = directory.resumedState(id)
+        #expect(!fileExists(resumed))
+        #expect(
+            Set(try FileAccess.names(in: directory.virtualMachines))
+                == Set(names.filter { !resumed.hasSuffix("/\($0)") })
+        )
+
+        try FileAccess.remove(source)
+        try await keeper.takeMemory(of: checkpoint, for: id)
+        #expect(!fileExists(directory.savedState(id)))
     }
 }

@@ -59,10 +59,12 @@ extension CheckpointKeeper {
     func requireUnchanged(_ checkpoint: StoredCheckpoint) async throws {
         let paths = checkpoint.record.disks.map(\.path)
         guard let first = try await onDisk({ changedDisks(of: paths, [:]) }).first else { return }
+        let remedy =
+            first.isMissing ? "" : ", or, when it is the right one, start the machine once with --accept-changed-disks"
         throw APIError(
             first.isMissing ? .notFound : .corrupt,
             "cannot use the checkpoint \"\(checkpoint.record.name)\": \(first.sentence(for: checkpoint.record.machine)); put the "
-                + "right file back, or, when it is the right one, start the machine once with --accept-changed-disks"
+                + "right file back\(remedy)"
         )
     }
 
