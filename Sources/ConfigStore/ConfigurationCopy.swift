@@ -48,7 +48,7 @@ struct ConfigurationCopy: Sendable {
             if !onlyNewest, let tail = bytes[payload.endIndex..<start + half].firstIndex(where: { $0 != 0 }) {
                 tails.append(tail)
             }
-            if bytes[start + 52..<start + 64].contains(where: { $0 != 0 }) { tails.append(start + 52) }
+            if bytes[start + 60..<start + 64].contains(where: { $0 != 0 }) { tails.append(start + 60) }
             if header.isBlank {
                 slots.append(.blank(header))
             } else if CRC32.checksum(payload) == header.payloadChecksum,
@@ -111,6 +111,7 @@ struct ConfigurationCopy: Sendable {
             checksum.update(buffer: writer.written(from: CopySlotHeader.size))
             header.payloadSize = UInt64(writer.count - CopySlotHeader.size)
             header.payloadChecksum = checksum.value
+            header.changed = content.changed
             buffer.copyBytes(from: header.encoded())
             writer.pad(to: min(clearing, slotSize))
             (count, fits) = (writer.count, true)

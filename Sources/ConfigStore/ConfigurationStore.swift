@@ -66,7 +66,7 @@ package struct ConfigurationStore: Sendable {
     /// unused blocks and the copy's contents only by ``load(id:path:)`` and ``scrub(id:path:)``.
     package func inspect(id: GUID, path: String) -> StoredMachine {
         do throws(StoreError) {
-            let file = mirrored(path)
+            let file = mirrored(path, of: id)
             // The devices, most of the keys, say nothing that a list shows.
             var tree = file.overview(leavingOut: UInt8(ascii: "_"))
             if tree == nil { tree = try file.open(.listing).content.tree }
@@ -82,7 +82,7 @@ package struct ConfigurationStore: Sendable {
 
     /// Reads a configuration as far as ``inspect(id:path:)`` does: without its devices.
     func glance(id: GUID, path: String) throws(StoreError) -> VirtualMachineConfiguration {
-        let file = mirrored(path)
+        let file = mirrored(path, of: id)
         var tree = file.overview(leavingOut: UInt8(ascii: "_"))
         if tree == nil { tree = try file.open(.listing).content.tree }
         let configuration = try Self.understand(tree?["configuration"], of: path) { (root) throws(ConfigurationError) in
@@ -180,7 +180,7 @@ package struct ConfigurationStore: Sendable {
         _ change: (inout VirtualMachineConfiguration) throws -> Void
     ) throws -> VirtualMachineConfiguration {
         var handles: MirroredFile.Handles?
-        let file = try mirrored(path).openForChange(&handles)
+        let file = try mirrored(path, of: id).openForChange(&handles)
         var (opened, configuration) = try understand(file, id: id, path: path)
         let before = configuration.root
         try change(&configuration)
@@ -245,12 +245,25 @@ package struct ConfigurationStore: Sendable {
         )
     }
 
+    /// The configuration of a machine: another one's, and one that the host cannot use, is not touched.
+    private func mirrored(_ path: String, of id: GUID) -> MirroredFile {
+        var file = mirrored(path)
+        file.admits = { [self] (tree) throws(StoreError) in
+            let root = tree.withoutGeneration()["configuration"]
+            let found = try Self.understand(root, of: path) { (root) throws(ConfigurationError) in
+                try VirtualMachineConfiguration(root: root)
+            }
+            try check(found.id, found.version, id: id, path)
+        }
+        return file
+    }
+
     private func open(
         id: GUID,
         path: String,
         _ depth: MirroredFile.Depth
     ) throws(StoreError) -> (opened: MirroredFile.Opened, configuration: VirtualMachineConfiguration) {
-        try understand(try mirrored(path).open(depth), id: id, path: path)
+        try understand(try mirrored(path, of: id).open(depth), id: id, path: path)
     }
 
     private func understand(

@@ -15,6 +15,8 @@ struct CopyContent: Sendable {
     var primarySize: UInt64
     /// A CRC-32 for each 4 KiB block of the primary file at rest; 0 for a block that is not covered.
     var blockChecksums: [UInt32]
+    /// When a primary file that is replaced as a whole was last changed, in nanoseconds since 1970; 0 when nobody knows.
+    var changed: Int64 = 0
     /// The keys, below a root without a name: as they are, or as they stand in the slot.
     private var keys: Keys
 
@@ -74,7 +76,8 @@ enum PrimaryForm: UInt8, Sendable, Hashable {
 /// | 32 | 8 | generation |
 /// | 40 | 8 | payload size in bytes; 0 for a slot that was never used |
 /// | 48 | 4 | CRC-32 of the payload |
-/// | 52 | 12 | 0 |
+/// | 52 | 8 | when the primary file was last changed, in nanoseconds since 1970; 0 when that says nothing |
+/// | 60 | 4 | 0 |
 struct CopySlotHeader: Hashable, Sendable {
     static let size = 64
     static let signature: UInt64 = 0x7970_4374_736F_6F52
@@ -91,6 +94,7 @@ struct CopySlotHeader: Hashable, Sendable {
     var generation: UInt64
     var payloadSize: UInt64 = 0
     var payloadChecksum: UInt32 = 0
+    var changed: Int64 = 0
 
     /// Whether the slot was never used.
     var isBlank: Bool { payloadSize == 0 }
@@ -106,6 +110,7 @@ struct CopySlotHeader: Hashable, Sendable {
         writer.write(generation)
         writer.write(payloadSize)
         writer.write(payloadChecksum)
+        writer.write(changed)
         writer.pad(to: Self.size)
         writer.overwrite(CRC32.checksum(writer.bytes), at: 8)
         return writer.bytes
@@ -129,7 +134,7 @@ struct CopySlotHeader: Hashable, Sendable {
             (try? reader.read(UInt32.self)) == Self.version,
             let slotSize = try? reader.read(UInt64.self), let sequence = try? reader.read(UInt64.self),
             let generation = try? reader.read(UInt64.self), let payloadSize = try? reader.read(UInt64.self),
-            let payloadChecksum = try? reader.read(UInt32.self)
+            let payloadChecksum = try? reader.read(UInt32.self), let changed = try? reader.read(Int64.self)
         else { return nil }
         guard slotSize >= 4096, slotSize <= UInt64(Self.largestSlot), slotSize % 4096 == 0,
             payloadSize <= slotSize - UInt64(Self.size),
@@ -141,6 +146,7 @@ struct CopySlotHeader: Hashable, Sendable {
         self.generation = generation
         self.payloadSize = payloadSize
         self.payloadChecksum = payloadChecksum
+        self.changed = changed
     }
 }
 
@@ -196,6 +202,7 @@ extension CopyContent {
         self.form = form
         self.primarySize = primarySize
         blockChecksums = checksums
+        changed = header.changed
         keys = .encoded(rest)
     }
 }

@@ -54,7 +54,8 @@ package struct FileExamination: Sendable {
         for range in read.unreadable {
             add(.error, "device", range.lowerBound, "\(range.count) bytes cannot be read")
         }
-        let content = isXML ? readXML(read.bytes) : readStorage(read.bytes)
+        var content = isXML ? readXML(read.bytes) : readStorage(read.bytes)
+        if isXML { content?.changed = files.timeOfChange(of: path) }
         guard let copy else { return }
         let bytes = try asStore { () throws(FileError) in
             try files.readableContents(of: copy, limit: 2 * CopySlotHeader.largestSlot)
@@ -122,6 +123,9 @@ package struct FileExamination: Sendable {
         copyGeneration = newest.generation
         guard let content else {
             return addBlocks(Self.differing(bytes, newest), newest, nil)
+        }
+        if content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+            return addBlocks(content.differingBlocks(from: newest), newest, content)
         }
         guard newest.generation == content.generation else {
             let isOlder = newest.generation < content.generation

@@ -1,5 +1,7 @@
 package import DurableFiles
 package import HyperVStorage
+import RoostPrimitives
+import VMConfiguration
 
 /// What can be done about a file that cannot be used, and what would be lost.
 package struct FileRepair: Sendable {
@@ -54,7 +56,17 @@ package struct FileRepair: Sendable {
         case .sound(let content):
             isReadable = !content.logWasDiscarded
             problems = content.storage?.headerProblems() ?? []
-            if let newest, newest.generation > content.generation {
+            if let newest, content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+                problems += content.differingBlocks(from: newest).map { block in
+                    "the block at 0x\(String(block * StorageFile.blockSize, radix: 16, uppercase: true)) is not as last written"
+                }
+                add(states)
+                add(.file(generation: content.generation), content.tree)
+            } else if let reason = refusal(of: content.tree) {
+                problems.append(reason)
+                add(states)
+                add(.file(generation: content.generation), content.tree)
+            } else if let newest, newest.generation > content.generation {
                 add(states)
                 add(.file(generation: content.generation), content.tree)
             } else {
@@ -68,6 +80,23 @@ package struct FileRepair: Sendable {
         case .missing:
             problems = ["the file is missing"]
             add(states)
+        }
+    }
+
+    /// Why the file's keys are not those of the machine that the file is called after; nil when they are, and for a file
+    /// of another kind.
+    private func refusal(of tree: KeyNode) -> String? {
+        let name = path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]
+        guard name.hasSuffix(".vmcx") || name.hasSuffix(".xml"), let id = GUID(name.prefix { $0 != "." }) else {
+            return nil
+        }
+        guard let root = tree["configuration"] else { return "the key /configuration is missing" }
+        do {
+            let found = try VirtualMachineConfiguration(root: root).id
+            return found == id ? nil : "it holds the configuration of \(found), another virtual machine"
+        } catch {
+            // Of a version that is not known here nobody can say whether it is sound.
+            return error.code == .unknownVersion ? nil : error.message
         }
     }
 

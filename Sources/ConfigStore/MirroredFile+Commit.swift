@@ -48,7 +48,7 @@ extension MirroredFile {
         do throws(FileError) {
             switch form {
             case .storage: try apply(&prepared, &opened, &handles)
-            case .xml: try applyText(prepared, &opened)
+            case .xml: try applyText(&prepared, &opened)
             }
         } catch {
             if error.code == .notDurable { distrusted.insert(path) }
@@ -145,10 +145,19 @@ extension MirroredFile {
         return position.map { size <= $0.slotSize } ?? false
     }
 
-    private func applyText(_ prepared: Prepared, _ opened: inout Opened) throws(FileError) {
-        var copy: DurableFile?
-        try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in try copy.sync() }
-        try files.replace(path, with: prepared.next.text)
+    private func applyText(_ prepared: inout Prepared, _ opened: inout Opened) throws(FileError) {
+        // The copy says when the file was written, so that damage is told from another program's change.
+        let next = try files.prepareReplacement(of: path, with: prepared.next.text, withTime: true)
+        do throws(FileError) {
+            prepared.next.changed = files.timeOfChange(of: next)
+            var copy: DurableFile?
+            try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in try copy.sync() }
+            try files.rename(next, to: path, replacing: true)
+        } catch {
+            _ = try? files.remove(next)
+            throw error
+        }
+        try files.syncFolder(parentFolder(of: path))
     }
 
     /// Writes a state into the copy, in place where it fits; `finish` syncs it, perhaps together with something else.

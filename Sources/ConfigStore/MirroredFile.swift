@@ -72,6 +72,8 @@ struct MirroredFile: Sendable {
     let distrusted: DistrustedFiles
     let recent: RecentFiles
     let report: @Sendable (StorageReport) -> Void
+    /// Refuses keys that the file must not be given, or keep: before anything is put right.
+    var admits: @Sendable (KeyNode) throws(StoreError) -> Void = { (_) throws(StoreError) in }
 
     var form: PrimaryForm { path.hasSuffix(".xml") ? .xml : .storage }
 
@@ -203,6 +205,11 @@ struct MirroredFile: Sendable {
     ) throws(StoreError) -> Opened {
         var found: ConfigurationCopy?
         if case .present(let present) = copy { found = present }
+        switch decision {
+        case .conflict, .agree: break
+        case .restore(let content, _), .complete(let content): try admits(try keys(of: content))
+        default: try admits(try content(of: primary).tree)
+        }
         switch decision {
         case .conflict(let error): throw error
         case .restore(let content, let problems):
@@ -375,8 +382,12 @@ struct MirroredFile: Sendable {
     }
 
     private func replacePrimary(_ tree: KeyNode, replacing: Bool) throws(StoreError) -> PrimaryContent {
-        let (content, bytes) = try layOut(tree)
-        try asStore { () throws(FileError) in try files.replace(path, with: bytes, replacing: replacing) }
+        var (content, bytes) = try layOut(tree)
+        let isText = form == .xml
+        try asStore { () throws(FileError) in
+            try files.replace(path, with: bytes, replacing: replacing, withTime: isText)
+        }
+        if isText { content.changed = files.timeOfChange(of: path) }
         return content
     }
 

@@ -15,6 +15,8 @@ struct PrimaryContent: Sendable {
     var text: [UInt8] = []
     /// The file's size in bytes.
     let byteCount: Int
+    /// When a file that is replaced as a whole, which XML is, was last changed, in nanoseconds since 1970; 0 for any other.
+    var changed: Int64 = 0
     /// The checksums of the file's blocks, once they have been computed.
     var knownChecksums: [UInt32]?
 
@@ -50,7 +52,7 @@ struct PrimaryContent: Sendable {
 
     /// What the second copy is to hold.
     func copy(sequence: UInt64) -> CopyContent {
-        CopyContent(
+        var content = CopyContent(
             sequence: sequence,
             generation: generation,
             form: form,
@@ -58,7 +60,12 @@ struct PrimaryContent: Sendable {
             blockChecksums: blockChecksums(),
             tree: tree
         )
+        content.changed = changed
+        return content
     }
+
+    /// Whether the file was not written since a state of the second copy: what differs then is damage.
+    func isAsOld(as copy: CopyContent) -> Bool { changed != 0 && changed == copy.changed }
 
     /// The blocks that are not as the second copy knows them.
     func differingBlocks(from copy: CopyContent) -> [Int] {
@@ -98,6 +105,8 @@ extension PrimaryFile {
     /// - Parameter withChecksums: whether the checksums of the blocks will be asked for.
     init(_ path: String, in files: any FileSystem, withChecksums: Bool = false) throws(StoreError) {
         let form: PrimaryForm = path.hasSuffix(".xml") ? .xml : .storage
+        // Before it is read: one that is written meanwhile counts as newer.
+        let changed = form == .xml ? files.timeOfChange(of: path) : 0
         let bytes: [UInt8]
         do throws(FileError) {
             bytes = try files.contents(of: path, limit: FileAccess.sizeLimit)
@@ -113,6 +122,10 @@ extension PrimaryFile {
             }
         }
         self = try Self(path, form, bytes, withChecksums)
+        if case .sound(var content) = self {
+            content.changed = changed
+            self = .sound(content)
+        }
     }
 
     private init(

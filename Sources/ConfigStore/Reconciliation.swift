@@ -58,6 +58,10 @@ enum Reconciliation: Sendable {
             }
             return .refreshCopy(problems: found.problems)
         }
+        if content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+            let blocks = content.differingBlocks(from: newest)
+            return .restore(newest, problems: blocks.prefix(8).map { describe(block: $0, content) })
+        }
         if newest.generation < content.generation {
             return .refreshCopy(
                 problems: ["the second copy had generation \(newest.generation), the file \(content.generation)"]

@@ -20,6 +20,7 @@ package import VMConfiguration
 /// <state>/Configuration Copies/Snapshots/             the second copies of these
 /// <state>/Virtual Hard Disks/<VM name>/               disks
 /// <state>/host.vmcx                                   switches, the host's last start
+/// <state>/copies-folder                               where the second copies are, when that is elsewhere
 /// <state>/cache/                                      what can be found out again
 /// ```
 package struct StateDirectory: Sendable, Hashable {
@@ -34,6 +35,17 @@ package struct StateDirectory: Sendable, Hashable {
         self.copies = copies ?? "\(root)/Configuration Copies"
         virtualMachines = "\(root)/Virtual Machines"
     }
+
+    /// A state directory as roostd has left it, which may have its second copies elsewhere.
+    package init(existing root: String) {
+        let note = (try? FileAccess.read("\(root)/\(Self.note)", limit: 8192)).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        self.init(root, copies: note.flatMap { $0.hasPrefix("/") ? $0 : nil })
+    }
+
+    /// The file that tells other programs where the second copies are.
+    private static let note = "copies-folder"
 
     /// The same with the configurations of checkpoints in the place of those of machines.
     package var ofCheckpoints: StateDirectory {
@@ -91,6 +103,12 @@ package struct StateDirectory: Sendable, Hashable {
             try FileAccess.makeFolder(folder, mode: 0o711)
         }
         for folder in [copies, ofCheckpoints.copies] { try FileAccess.makeFolder(folder, mode: 0o700) }
+        let note = "\(root)/\(Self.note)"
+        if copies == "\(root)/Configuration Copies" {
+            try FileAccess.remove(note)
+        } else if (try? FileAccess.read(note)) != Array(copies.utf8) {
+            try FileAccess.write(Array(copies.utf8), to: note, mode: 0o644)
+        }
     }
 
     /// Takes the folder for this process until the returned descriptor is closed.

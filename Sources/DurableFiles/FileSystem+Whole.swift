@@ -45,17 +45,19 @@ extension FileSystem {
 
     /// Makes or replaces a file as a whole: a temporary file of a new name, synced, renamed, and the folder synced.
     ///
-    /// - Parameter replacing: false makes an existing file an error.
+    /// - Parameters:
+    ///   - replacing: false makes an existing file an error.
+    ///   - withTime: whether the time of its change is to be on stable storage, too.
     package func replace(
         _ path: String,
         with bytes: [UInt8],
         mode: UInt32 = 0o600,
-        replacing: Bool = true
+        replacing: Bool = true,
+        withTime: Bool = false
     ) throws(FileError) {
         if !replacing && exists(path) { throw FileError(.exists, "\(path) exists already") }
-        let temporary = temporaryName(for: path)
+        let temporary = try prepareReplacement(of: path, with: bytes, mode: mode, withTime: withTime)
         do throws(FileError) {
-            try make(temporary, bytes, mode: mode)
             try rename(temporary, to: path, replacing: replacing)
         } catch {
             // Best effort: a leftover of this name is deleted at the next start.
@@ -65,11 +67,30 @@ extension FileSystem {
         try syncFolder(parentFolder(of: path))
     }
 
+    /// Makes the file that is to take the place of another one, beside it; returns its path.
+    ///
+    /// Its bytes are on stable storage, not its name. A leftover of such a name is deleted at the next start.
+    package func prepareReplacement(
+        of path: String,
+        with bytes: [UInt8],
+        mode: UInt32 = 0o600,
+        withTime: Bool = false
+    ) throws(FileError) -> String {
+        let temporary = temporaryName(for: path)
+        do throws(FileError) {
+            try make(temporary, bytes, mode: mode, withTime: withTime)
+        } catch {
+            _ = try? remove(temporary)
+            throw error
+        }
+        return temporary
+    }
+
     /// Makes a file and syncs its bytes, not its name.
-    package func make(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(FileError) {
+    package func make(_ path: String, _ bytes: [UInt8], mode: UInt32, withTime: Bool = false) throws(FileError) {
         var file = try DurableFile(path, for: .making(mode: mode), in: self)
         try file.write(bytes, at: 0)
-        try file.sync()
+        try file.sync(withTime: withTime)
     }
 
     /// Deletes a file when it exists.

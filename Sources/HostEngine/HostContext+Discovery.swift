@@ -20,6 +20,8 @@ package struct HostOptions: Sendable {
     package var bootID: String?
     /// Skips the proof and uses software emulation.
     package var forcesEmulation = false
+    /// How long a guest may be frozen for a checkpoint, in seconds.
+    package var freezeLeaseSeconds = 10
 
     package init(stateDirectory: String, runDirectory: String, qemuPath: String, qemuUser: String) {
         self.stateDirectory = stateDirectory
@@ -83,7 +85,7 @@ extension HostContext {
             images: images,
             user: user
         )
-        return HostContext(
+        var context = HostContext(
             directory: directory,
             runDirectory: options.runDirectory,
             store: store,
@@ -103,6 +105,8 @@ extension HostContext {
             keeper: keeper,
             schedules: ScheduleBook { keeper.shelf.lastAutomatic(of: $0) }
         )
+        context.freezeLeaseSeconds = options.freezeLeaseSeconds
+        return context
     }
 }
 

@@ -30,6 +30,8 @@ package struct HostContext: Sendable {
     var schedules: ScheduleBook
     /// How long roostd waits for QEMU to come up.
     package var launchDeadline = Duration.seconds(30)
+    /// How long a guest may be frozen for a checkpoint, in seconds.
+    package var freezeLeaseSeconds = 10
 
     /// The folder of a machine's sockets.
     package func folder(_ id: String) -> MachineFolder { MachineFolder("\(runDirectory)/vm/\(id)") }

@@ -12,6 +12,12 @@ struct SavedStateFit: Sendable {
     var processors: Int
     var qemu: QEMUVersion
 
+    /// The processor features that a guest had and would lack, given those of its model that the host does not have.
+    static func lacking(_ info: SavedStateInfo, _ missing: [String]?) -> [String] {
+        guard let before = info.missingFeatures, let missing else { return [] }
+        return missing.filter { !before.contains($0) }
+    }
+
     /// What a saved state needs and what is found instead; nil when it fits.
     func problem(with info: SavedStateInfo) -> String? {
         let needs: [(field: String, wanted: String, found: String)] = [

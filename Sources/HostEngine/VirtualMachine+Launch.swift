@@ -68,7 +68,7 @@ extension VirtualMachine {
                 try await recording.withLock { $0 }?.value
                 // What the first start decides for good stands before the guest can rely on it.
                 try await noteStarted()
-                if let feed { try await goOn(from: feed, machine) }
+                if let feed, let saved { try await goOn(from: feed, saved.info, machine) }
                 if saved?.info.wasRunning ?? true {
                     do {
                         try await machine.monitor.execute(QMPCommands.Continue())

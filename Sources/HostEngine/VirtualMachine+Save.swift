@@ -60,7 +60,7 @@ extension VirtualMachine {
             try requireDisksAtRest("save")
             guard let machine, cycle.state == .saving else { throw CancellationError() }
             let path = host.directory.savedState(id)
-            var info = stateInfo(try await load())
+            var info = await stateInfo(try await load(), machine)
             do {
                 try await standStill(machine)
                 info.wasRunning = record.standstill == .running
@@ -97,12 +97,13 @@ extension VirtualMachine {
     }
 
     /// What the memory of the guest that runs is of.
-    func stateInfo(_ configuration: VirtualMachineConfiguration) -> SavedStateInfo {
+    func stateInfo(_ configuration: VirtualMachineConfiguration, _ machine: RunningMachine) async -> SavedStateInfo {
         var info = SavedStateInfo(machine: id, created: secondsSinceEpoch())
         info.qemuVersion = record.qemuVersion
         info.machineType = record.machineType
         info.accelerator = record.accelerator
         info.processorModel = record.processorModel
+        info.missingFeatures = await machine.missingProcessorFeatures()
         info.memoryMiB = UInt64(clamping: configuration.memory.startup)
         info.processors = configuration.processors.count
         return info
@@ -245,8 +246,12 @@ extension VirtualMachine {
     }
 
     /// Gives QEMU the saved state; behind that the file counts no more, since the disks are about to change.
-    func goOn(from feed: StateFeed, _ machine: RunningMachine) async throws {
+    func goOn(from feed: StateFeed, _ info: SavedStateInfo, _ machine: RunningMachine) async throws {
         let progress = saveProgress
+        let lacking = SavedStateFit.lacking(info, await machine.missingProcessorFeatures())
+        if !lacking.isEmpty {
+            throw unfit("the processor features \(lacking.joined(separator: ", ")), which this host lacks")
+        }
         do {
             try await machine.takeState(from: feed) { await progress?($0) }
         } catch {

@@ -72,6 +72,21 @@ extension RunningMachine {
         return (try? await monitor.execute(command)) != nil
     }
 
+    /// The processor features that the machine's model has and this host lacks, so that the guest does without; nil when QEMU
+    /// does not say.
+    package func missingProcessorFeatures() async -> [String]? {
+        guard let path = try? await monitor.execute(QMPCommands.QueryProcessors()).first else { return nil }
+        let query = QMPCommands.QOMGet(path: path, property: "unavailable-features")
+        return try? await monitor.execute(query).arrayValue?.compactMap(\.stringValue).sorted()
+    }
+
+    /// Why the guest cannot go on while its memory is sent, where ``sendInBackground(_:)`` says so.
+    package var obstacleToBackground: String {
+        version < QEMUVersion(8, 1, 0)
+            ? "QEMU \(version) cannot write it otherwise (8.1 can)"
+            : "the host does not let QEMU follow what it writes (sysctl vm.unprivileged_userfaultfd=1)"
+    }
+
     /// Waits until the processors run or the migration has ended.
     ///
     /// QEMU lets them run again itself when it has written down its devices. Since version 9.0 it leaves them as it found

@@ -10,7 +10,7 @@ public enum CheckpointKind: String, Codable, Sendable, CaseIterable {
 
 /// In which state applications find the disks of a checkpoint.
 public enum CheckpointConsistency: String, Codable, Sendable, CaseIterable {
-    /// Applications had written out what they held: the guest was off, or its agent's hooks ran.
+    /// Applications had written out what they held: the guest had shut down, or VSS of Windows asked them.
     case application = "Application"
     /// All file systems that can be frozen were frozen.
     case fileSystem = "FileSystem"

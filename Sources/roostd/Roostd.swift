@@ -52,6 +52,9 @@ struct Roostd: AsyncParsableCommand {
     @Option(help: "How often to check every byte of Roost's own files and their copies, in hours; 0 for never.")
     var scrubInterval = 24.0
 
+    @Option(help: "How long a guest may be frozen for a checkpoint, in seconds; then it thaws itself.")
+    var freezeLease = 10
+
     @Option(help: .hidden)
     var bootId: String?
 
@@ -63,6 +66,9 @@ struct Roostd: AsyncParsableCommand {
         }
         guard scrubInterval >= 0, scrubInterval <= 24 * 366 else {
             throw ValidationError("a scrub interval of \(scrubInterval) hours is not within 0 to 8784")
+        }
+        guard (3...300).contains(freezeLease) else {
+            throw ValidationError("a freeze lease of \(freezeLease) seconds is not within 3 to 300")
         }
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -91,6 +97,7 @@ struct Roostd: AsyncParsableCommand {
         )
         options.bootID = bootId
         options.forcesEmulation = emulate
+        options.freezeLeaseSeconds = freezeLease
         options.copyDirectory = copyDir.map(absolute)
         let directory = StateDirectory(options.stateDirectory, copies: options.copyDirectory)
         try directory.prepare()

@@ -24,6 +24,7 @@ import Testing
         info.memoryMiB = 384
         info.processors = 2
         info.wasRunning = false
+        info.missingFeatures = ["invpcid", "pcid"]
         return info
     }
 

@@ -382,6 +382,89 @@ final class StoredFixture: Sendable {
         #expect(try machine.notes() == "three")
     }
 
+    @Test func damagedXMLThatStillMakesSenseComesBackAndWhatAnotherProgramChangedCounts() throws {
+        let machine = try StoredFixture(.v5_0)
+        try machine.change("precious 1234")
+        let good = try machine.bytes(machine.path)
+        func offset(_ text: String) throws -> Int {
+            let wanted = text.utf16.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+            return try #require(good.indices.first { good[$0...].starts(with: wanted) })
+        }
+        // One bit of a digit: the notes', then the generation's, which makes the file look newer or older than its copy.
+        let places = [
+            try offset("1234") + 6,
+            try offset("<generation type=\"integer\">") + 2 * "<generation type=\"integer\">".count,
+        ]
+        for (number, place) in places.enumerated() {
+            for mask: UInt8 in [1, 2] {
+                try damage(machine.path, at: place, flipping: mask)
+                let plan = try machine.store.repairPlan(path: machine.path)
+                #expect(!plan.isSound && plan.sources.first != plan.sources.last, "\(plan)")
+                if case .copy? = plan.sources.first {} else { Issue.record("\(plan)") }
+                let examined = try FileExamination(of: machine.path, copy: machine.copy)
+                #expect(
+                    examined.findings.contains { $0.offset == UInt64(place / 4096 * 4096) && $0.severity == .error }
+                )
+                #expect(try machine.notes() == "precious 1234", "\(number)")
+                #expect(machine.actions().contains { if case .restored = $0 { true } else { false } })
+                #expect(try machine.bytes(machine.path) == good)
+                #expect(try machine.notes() == "precious 1234")
+                #expect(machine.actions().isEmpty)
+            }
+        }
+        // Written by somebody: it has another time.
+        var edited = good
+        edited[places[0]] ^= 1
+        try FileAccess.write(edited, to: machine.path)
+        #expect(try FileExamination(of: machine.path, copy: machine.copy).isSound)
+        #expect(try machine.notes() == "precious 1235")
+        #expect(machine.actions() == [.changeAccepted])
+        try machine.change("and on")
+        #expect(try machine.notes() == "and on")
+    }
+
+    @Test func fileOfAnotherMachineOrOfAnUnknownVersionIsNotTouchedNorItsCopy() throws {
+        let machine = try StoredFixture()
+        try machine.change("precious")
+        try machine.store.settle(path: machine.path)
+        let other = try StoredFixture()
+        try other.change("another one's")
+        try other.store.settle(path: other.path)
+        try FileAccess.write(try other.bytes(other.path), to: machine.path)
+        let before = try machine.snapshot()
+        let looks: [() throws -> Void] = [
+            { _ = try machine.notes() }, { _ = try machine.store.scrub(id: machine.id, path: machine.path) },
+            { try machine.change("x") },
+        ]
+        for look in looks {
+            let error = #expect(throws: StoreError.self) { try look() }
+            #expect(error?.code == .corrupt && error?.message.contains("another virtual machine") == true)
+        }
+        if case .broken = machine.store.inspect(id: machine.id, path: machine.path) {
+        } else {
+            Issue.record("it is readable")
+        }
+        let now = try machine.snapshot()
+        #expect(now.primary == before.primary && now.copy == before.copy)
+        // The copy has what was there, and repairing takes it.
+        let plan = try machine.store.repairPlan(path: machine.path)
+        #expect(!plan.isSound && plan.problems.contains { $0.contains("another virtual machine") })
+        let source = try #require(plan.sources.first)
+        _ = try machine.store.repair(plan, from: source)
+        #expect(try machine.notes() == "precious")
+
+        // A host of a lower level: the copy that is missing is not made either.
+        let newer = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "new", version: .v9_0))
+        let host = ConfigurationStore(directory: machine.directory, supportedVersions: [.v8_0, .v9_0])
+        let path = try host.create(newer)
+        try FileAccess.remove(machine.directory.copy(of: path))
+        let error = #expect(throws: StoreError.self) { try machine.store.load(id: newer.id, path: path) }
+        #expect(error?.code == .unsupported)
+        #expect(!exists(machine.directory.copy(of: path)))
+        #expect(try host.load(id: newer.id, path: path).name == "new")
+        #expect(exists(machine.directory.copy(of: path)))
+    }
+
     @Test func changedValueIsStoredInTheTreeThatWasGivenWithoutACopy() throws {
         let configuration = try StoredFixture().configuration
         // The generation alone in its node, and beside a key of the machine's.

@@ -34,7 +34,7 @@ func makeDirectory(_ folder: TemporaryFolder) throws -> StateDirectory {
 func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
 /// Changes a byte of a file as a failing disk would: its time stays.
-func damage(_ path: String, at offset: Int) throws {
+func damage(_ path: String, at offset: Int, flipping mask: UInt8 = 0x5A) throws {
     var status = stat()
     guard stat(path, &status) == 0, chmod(path, 0o600) == 0 else { throw FileAccess.systemError("cannot open \(path)") }
     let descriptor = open(path, O_RDWR)
@@ -42,7 +42,7 @@ func damage(_ path: String, at offset: Int) throws {
     defer { close(descriptor) }
     var byte: UInt8 = 0
     guard pread(descriptor, &byte, 1, off_t(offset)) == 1 else { throw FileAccess.systemError("cannot read \(path)") }
-    byte ^= 0x5A
+    byte ^= mask
     guard pwrite(descriptor, &byte, 1, off_t(offset)) == 1 else { throw FileAccess.systemError("cannot write \(path)") }
     var times = [status.st_atim, status.st_mtim]
     guard futimens(descriptor, &times) == 0, fchmod(descriptor, status.st_mode & 0o777) == 0 else {

@@ -33,6 +33,17 @@ import Testing
         #expect(fit.problem(with: older) == nil)
     }
 
+    @Test func featuresThatTheGuestHadAreNamedWhenTheHostLacksThem() {
+        var info = info
+        info.missingFeatures = ["pcid", "invpcid"]
+        #expect(SavedStateFit.lacking(info, ["avx2", "invpcid", "pcid", "rdseed"]) == ["avx2", "rdseed"])
+        // One that it did without may be there.
+        #expect(SavedStateFit.lacking(info, ["pcid"]).isEmpty)
+        #expect(SavedStateFit.lacking(info, nil).isEmpty)
+        info.missingFeatures = nil
+        #expect(SavedStateFit.lacking(info, ["avx2"]).isEmpty)
+    }
+
     typealias Change = @Sendable (inout SavedStateInfo) -> Void
 
     static let changes: [(String, Change)] = [

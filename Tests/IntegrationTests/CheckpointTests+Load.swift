@@ -71,6 +71,7 @@ extension Integration.CheckpointTests {
             let check = try await again.shell("sqlite3 /data/load.db 'pragma integrity_check'", within: 60)
             #expect(check.contains("ok"), "\(check)")
             try await roostd.turnOff("web")
+            print("checkpoints under load: \(taken.count)")
         }
     }
 

@@ -114,6 +114,7 @@ extension Integration.CheckpointTests {
         let major = try await client.host().qemuVersion.split(separator: ".").first.flatMap { Int($0) } ?? 0
         let goesOn = isAllowed && major > 8
         #expect(!goesOn || pause < whole / 4, "\(pause) of \(whole)")
+        #expect(goesOn == (receipt.reason?.contains("stood still") != true), "\(receipt)")
         _ = try await console.shell("echo later > /tmp/m/mark; echo later > /data/mark; sync")
 
         // Cancelled in the middle: the guest goes on, and nothing is kept.

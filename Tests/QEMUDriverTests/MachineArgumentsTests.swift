@@ -49,9 +49,29 @@ import VMConfiguration
         }
     }
 
+    @Test func featuresThatTheHostLacksAreNamed() async throws {
+        try await launch(
+            .generationOneMinimal,
+            look: { running in #expect(await running.missingProcessorFeatures() == []) }
+        )
+        // Software emulation has no AVX-512.
+        try await launch(.generationOneMinimal) { request in
+            let plan = request.plan
+            request.plan = { monitor, agent, serial in
+                var changed = plan(monitor, agent, serial)
+                changed.processorModel = "Icelake-Server-noTSX"
+                return changed
+            }
+        } look: { running in
+            let missing = try #require(await running.missingProcessorFeatures())
+            #expect(missing.contains("avx512f") && missing == missing.sorted(), "\(missing)")
+        }
+    }
+
     private func launch(
         _ shape: MachineShape,
-        _ change: (inout RunningMachine.LaunchRequest) -> Void
+        _ change: (inout RunningMachine.LaunchRequest) -> Void = { _ in },
+        look: (RunningMachine) async throws -> Void = { _ in }
     ) async throws {
         let folder = TemporaryFolder()
         let user = try Host.user()
@@ -83,6 +103,7 @@ import VMConfiguration
             group: MultiThreadedEventLoopGroup.singleton,
             onSpawn: { _ in }
         )
+        try await look(running)
         let status = try await running.monitor.execute(QMPCommands.QueryStatus())
         #expect(status.state.rawValue == "prelaunch")
         let found = RunningMachine.findUnrecorded(

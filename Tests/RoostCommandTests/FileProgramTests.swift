@@ -180,9 +180,39 @@ import VMConfiguration
         #expect(close(descriptor) == 0)
     }
 
+    @Test func copiesInAnotherFolderAreFound() throws {
+        let folder = try FileFixture().folder + "-apart"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let directory = StateDirectory("\(folder)/state", copies: "\(folder)/elsewhere")
+        try directory.prepare()
+        let store = ConfigurationStore(directory: directory, supportedVersions: [.v8_0])
+        let configuration = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "apart", version: .v8_0))
+        let path = try store.create(configuration)
+        try FileAccess.write(Array(repeating: 7, count: 65536), to: path)
+        let repaired = try roost("file", "repair", path, "--yes")
+        #expect(repaired.status == 0, "\(repaired)")
+        #expect(try store.load(id: configuration.id, path: path).name == "apart")
+        #expect(try roost("file", "verify", path).status == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.root)/Configuration Copies"))
+        // Back in the state directory, nothing else is looked for.
+        try StateDirectory(directory.root).prepare()
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.root)/copies-folder"))
+    }
+
+    private func setTime(of path: String, as other: String) throws {
+        var status = stat()
+        try #require(stat(other, &status) == 0)
+        var times = [status.st_atim, status.st_mtim]
+        try #require(utimensat(AT_FDCWD, path, &times, 0) == 0)
+    }
+
     /// One block of 4 KiB is zero, noise, or has one bit changed: its offset is among the findings, every time.
-    @Test func eachOfAThousandDamagedBlocksIsNamed() throws {
-        let fixture = try FileFixture()
+    @Test(arguments: [ConfigurationVersion.v8_0, .v5_0]) func eachOfAThousandDamagedBlocksIsNamed(
+        version: ConfigurationVersion
+    ) throws {
+        let fixture = try FileFixture(version)
+        let suffix = version.fileFormat.fileExtension
         let good = try fixture.bytes(fixture.path)
         let copy = try fixture.bytes(fixture.copy)
         var random = SeededBytes(seed: 2026)
@@ -203,13 +233,15 @@ import VMConfiguration
                 }
                 // Zeros over zeros are no damage.
                 guard bytes != good else { continue }
-                let path = "\(folder.virtualMachines)/\(damage.count).vmcx"
+                let path = "\(folder.virtualMachines)/\(damage.count).\(suffix)"
                 try Data(bytes).write(to: URL(fileURLWithPath: path))
+                // A device that loses a block leaves the file's time as it was.
+                try setTime(of: path, as: fixture.path)
                 try Data(copy).write(to: URL(fileURLWithPath: folder.copy(of: path)))
                 damage.append((path, block))
             }
             let result = try roost(["file", "verify", "--output", "json"] + damage.map(\.path))
-            #expect(result.status == 7)
+            #expect(result.status == 7, "\(result)")
             let reports = try result.json([VerifiedFile].self)
             try #require(reports.count == damage.count)
             for (report, damage) in zip(reports, damage)

@@ -212,6 +212,19 @@ import Testing
         #expect(plan.configuration.root.descendant("global_settings/strange")?.value == .int(7))
     }
 
+    @Test func settingsWithoutEffectAreNamedAndKept() throws {
+        #expect(try plan(try machine(), .restore).warnings.allSatisfy { !$0.contains("without effect") })
+        var configuration = try machine()
+        configuration.memory.dynamicMemoryEnabled = true
+        configuration.processors.limit = 50_000
+        configuration.firmware.numLock = true
+        let plan = try plan(configuration, .restore)
+        let warning = try #require(plan.warnings.first { $0.contains("without effect") })
+        for name in ["dynamic memory", "limit", "Num Lock"] { #expect(warning.contains(name), "\(warning)") }
+        for name in ["weight", "reservation", "chassis"] { #expect(!warning.contains(name), "\(warning)") }
+        #expect(plan.configuration.processors.limit == 50_000 && plan.configuration.memory.dynamicMemoryEnabled)
+    }
+
     @Test func olderShapeBecomesThatOfVersionFive() throws {
         var root = try machine(.one, .v5_0).root
         root.set("properties/version", .int(512))

@@ -12,6 +12,8 @@ package struct SavedStateInfo: Sendable, Hashable {
     package var machineType = ""
     package var accelerator = ""
     package var processorModel = ""
+    /// The features of that model which the host did not have; nil when nobody knows.
+    package var missingFeatures: [String]?
     package var memoryMiB: UInt64 = 0
     package var processors = 0
     /// Whether the guest's processors ran, and are to run again.
@@ -44,6 +46,9 @@ package struct SavedStateInfo: Sendable, Hashable {
             ("was_running", .bool(wasRunning)), ("stream_size", .uint(streamSize)), ("chunks", .uint(chunks)),
             ("segments", .int(Int64(segments))),
         ]
+        if let missingFeatures {
+            tree.set("\(Self.root)/missing_features", .string(missingFeatures.joined(separator: ",")))
+        }
         for (name, value) in values { tree.set("\(Self.root)/\(name)", value) }
         for number in 0..<segments { tree.set("\(Self.root)/\(Self.segment)\(number)", .array([])) }
         return tree
@@ -65,6 +70,9 @@ package struct SavedStateInfo: Sendable, Hashable {
         machineType = string("machine_type")
         accelerator = string("accelerator")
         processorModel = string("processor_model")
+        if case .string(let text)? = node["missing_features"]?.value {
+            missingFeatures = text.split(separator: ",").map(String.init)
+        }
         if case .uint(let size)? = node["memory_mib"]?.value { memoryMiB = size }
         if case .int(let count)? = node["processors"]?.value { processors = Int(clamping: count) }
         wasRunning = node["was_running"]?.value != .bool(false)

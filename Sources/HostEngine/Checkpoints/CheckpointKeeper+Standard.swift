@@ -77,6 +77,10 @@ extension CheckpointKeeper {
             try await running.openOverlays(plan)
             let sink = try await onDisk { try SavedStateSink(memory) }
             let goesOn = await running.sendInBackground(true)
+            if !goesOn {
+                let stood = "the guest stood still while its memory was written, as \(running.obstacleToBackground)"
+                found.withLock { $0.receipt.reason = [reason, stood].compactMap(\.self).joined(separator: "; ") }
+            }
             try Task.checkCancellation()
             // From here until the guest goes on nobody's change of mind counts.
             let (user, variables, branches) = (user, directory.guestState(machine.id), plan)

@@ -96,6 +96,7 @@ extension Host {
             return try await machine.createCheckpoint(
                 request,
                 besides: await disksInUse(besides: machine.id) ?? [],
+                onWarning: { await reporter.warn($0) },
                 onProgress: { await reporter.progress($0) }
             )
         } catch {

@@ -12,15 +12,17 @@ extension VirtualMachine {
     /// - Parameters:
     ///   - others: the files that other machines need.
     ///   - isAutomatic: whether the machine's schedule has asked for it.
+    ///   - onWarning: told when it is less than was asked for, and why.
     package func createCheckpoint(
         _ request: CreateCheckpointRequest,
         besides others: Set<String>,
         isAutomatic: Bool = false,
+        onWarning: @escaping @Sendable (String) async -> Void = { _ in },
         onProgress: @escaping @Sendable (Double) async -> Void = { _ in }
     ) async throws -> String {
         let wanted = request.name
         if let wanted { try Self.validate(checkpointName: wanted) }
-        return try await gate.run {
+        let made = try await gate.run {
             try requireUsable("take a checkpoint of")
             try requireDisksAtRest("take a checkpoint of")
             try requireNoSavedState("take a checkpoint of")
@@ -48,7 +50,8 @@ extension VirtualMachine {
             record.isAutomatic = isAutomatic
             let made: StoredCheckpoint
             if cycle.isActive {
-                made = try await createLive(record, configuration, onProgress: onProgress)
+                let isRequired = request.kind == .production || configuration.checkpointType == .productionOnly
+                made = try await createLive(record, configuration, isRequired: isRequired, onProgress: onProgress)
             } else {
                 // Of a guest that was not shut down nobody knows more than of one after a power cut.
                 let isAtRest = cycle.state != .crashed && self.record.isAtRest
@@ -61,13 +64,18 @@ extension VirtualMachine {
                 made = try await host.keeper.make(.random(), record, of: kept)
             }
             publish("checkpoint.created", "the checkpoint \"\(made.record.name)\" of \(name) was taken")
-            return made.id.uppercased
+            return made
         }
+        if let reason = made.record.receipt.reason {
+            await onWarning("\(made.record.receipt.consistency.meaning): \(reason)")
+        }
+        return made.id.uppercased
     }
 
     private func createLive(
         _ record: CheckpointRecord,
         _ configuration: VirtualMachineConfiguration,
+        isRequired: Bool,
         onProgress: @escaping @Sendable (Double) async -> Void
     ) async throws -> StoredCheckpoint {
         guard let machine, [.running, .paused].contains(cycle.state) else {
@@ -85,7 +93,6 @@ extension VirtualMachine {
             }
             return try await createStandard(record, configuration, machine, onProgress: onProgress)
         }
-        let isRequired = configuration.checkpointType == .productionOnly
         let obstacle: String
         switch await rest(of: machine) {
         case .freeze(let freeze):
@@ -100,8 +107,8 @@ extension VirtualMachine {
         if isRequired {
             throw APIError(
                 .invalidState,
-                "cannot take a production checkpoint of \(name): \(obstacle); stop it, or allow others with 'roost vm set "
-                    + "--checkpoint-type Production'"
+                "cannot take a production checkpoint of \(name): \(obstacle); stop it, or take another one: without "
+                    + "--production, where 'roost vm set --checkpoint-type Production' allows it"
             )
         }
         if let reason = await reasonAgainstMemory(machine) {
@@ -148,7 +155,7 @@ extension VirtualMachine {
             record,
             of: machineOfKeeper,
             machine,
-            stateInfo(configuration),
+            await stateInfo(configuration, machine),
             onProgress: onProgress
         )
     }
@@ -172,9 +179,20 @@ extension VirtualMachine {
             if try await machine.agent.execute(GuestAgentCommands.FSFreezeStatus()) {
                 _ = try await machine.agent.execute(GuestAgentCommands.FSFreezeThaw())
             }
-            return .freeze(try await GuestFreeze(machine.agent))
+            return .freeze(try await GuestFreeze(machine.agent, leaseSeconds: host.freezeLeaseSeconds))
         } catch {
             return .none(reason: (error as? GuestFreeze.Unable)?.description ?? "\(error)")
+        }
+    }
+}
+
+extension CheckpointReceipt.Consistency {
+    /// What a checkpoint keeps that is not all that it could be, for people.
+    fileprivate var meaning: String {
+        switch self {
+        case .application, .fileSystem: "the checkpoint is one of disks"
+        case .memory: "the checkpoint keeps the memory with the disks"
+        case .crash: "the checkpoint's disks are as after a power cut"
         }
     }
 }

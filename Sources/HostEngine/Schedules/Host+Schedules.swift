@@ -49,6 +49,7 @@ extension Host {
                     CreateCheckpointRequest(name: "Automatic - (\(timestamp(begun)))"),
                     besides: await self.disksInUse(besides: id) ?? [],
                     isAutomatic: true,
+                    onWarning: { await reporter.warn($0) },
                     onProgress: { await reporter.progress($0) }
                 )
                 book.end(id, .taken, at: secondsSinceEpoch())

@@ -86,7 +86,13 @@ struct CheckpointTrial: Sendable {
         let begun = ContinuousClock.now
         let machine = try await RunningMachine.launch(request, group: host.group) { _ in }
         do {
-            if let feed {
+            if let feed, let source {
+                let lacking = SavedStateFit.lacking(source.info, await machine.missingProcessorFeatures())
+                if !lacking.isEmpty {
+                    await end(machine)
+                    let features = lacking.joined(separator: ", ")
+                    return Outcome(passed: false, detail: "the memory needs the processor features \(features)")
+                }
                 do {
                     try await machine.takeState(from: feed) { _ in }
                 } catch {

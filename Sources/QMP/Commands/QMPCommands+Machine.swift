@@ -51,6 +51,17 @@ extension QMPCommands {
         }
     }
 
+    /// `query-cpus-fast`: the paths of the virtual processors' objects.
+    package struct QueryProcessors: QMPCommand {
+        package static let name = "query-cpus-fast"
+
+        package init() {}
+
+        package static func response(from value: JSONValue) throws(QMPError) -> [String] {
+            try ReplyReader(value, of: name).map { (row) throws(QMPError) in try row.string("qom-path") }
+        }
+    }
+
     /// `cont`: lets the virtual processors run.
     package struct Continue: QMPCommand {
         package typealias Response = Void

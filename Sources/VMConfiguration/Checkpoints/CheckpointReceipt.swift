@@ -4,7 +4,7 @@ import HyperVStorage
 package struct CheckpointReceipt: Hashable, Sendable {
     /// In which state applications find the disks.
     package enum Consistency: String, Hashable, Sendable, CaseIterable {
-        /// Applications had written out what they held: the guest was off, or its agent's hooks ran.
+        /// Applications had written out what they held: the guest had shut down, or VSS of Windows asked them.
         case application
         /// All file systems that can be frozen were frozen.
         case fileSystem

@@ -52,6 +52,32 @@ extension ImportPlan {
         "*/secure_boot_template_id", "*/nvram/",
     ]
 
+    /// The settings that differ from their defaults and that nothing here acts on.
+    static func unheeded(_ configuration: VirtualMachineConfiguration) -> [String] {
+        let (memory, processors) = (configuration.memory, configuration.processors)
+        let firmware = configuration.firmware
+        let settings: [(String, Bool)] = [
+            (
+                "dynamic memory (the guest has \(memory.startup) MiB, not \(memory.minimum) to \(memory.maximum) MiB)",
+                memory.dynamicMemoryEnabled
+            ),
+            ("the processors' reservation", processors.reservation != 0),
+            ("the processors' limit", processors.limit != 100_000),
+            ("the processors' weight", processors.weight != 100),
+            (
+                "processor compatibility",
+                processors.compatibilityForOlderOperatingSystems || processors.compatibilityForMigration
+            ),
+            ("nested virtualization", processors.nestedVirtualization),
+            ("the hidden hypervisor", processors.hypervisorHidden),
+            ("threads per core", processors.threadsPerCore > 1),
+            ("Num Lock", firmware.numLock),
+            ("the pause when nothing boots", firmware.pauseAfterBootFailure),
+            ("the protocol of network boot", firmware.pxePreferredProtocol != .ipv4),
+        ]
+        return settings.filter(\.1).map(\.0)
+    }
+
     /// Writes down what the configuration comes to here.
     mutating func describe() {
         let memory = configuration.memory

@@ -105,6 +105,10 @@ extension ImportPlan {
             configuration.isHighlyAvailable = false
             warnings.append("no cluster keeps the virtual machine running here")
         }
+        let unheeded = Self.unheeded(configuration)
+        if !unheeded.isEmpty {
+            warnings.append("kept, but without effect in this release: \(unheeded.joined(separator: ", "))")
+        }
     }
 
     /// Takes what only Roost writes as far as it may come from a stranger, and chooses the emulated hardware.

@@ -52,7 +52,7 @@ struct StoredFile {
         let folder = FileAccess.folder(of: path)
         let isCheckpoint = folder.hasSuffix("/Snapshots")
         let isMachine = folder.hasSuffix("/Virtual Machines") || isCheckpoint
-        var directory = StateDirectory(isMachine ? FileAccess.folder(of: folder) : folder)
+        var directory = StateDirectory(existing: isMachine ? FileAccess.folder(of: folder) : folder)
         guard isMachine || path == directory.hostFile else { return nil }
         if isCheckpoint { directory = directory.ofCheckpoints }
         let marks = [directory.copies, "\(directory.root)/.lock"]
