@@ -40,6 +40,8 @@ package struct FileExamination: Sendable {
     /// - Parameter copy: the path of its second copy; nil when it has none.
     /// - Throws: `StoreError` when the file, or the copy that was named, is not there to be read at all.
     package init(of path: String, copy: String?, files: any FileSystem = FileAccess.system) throws(StoreError) {
+        // Before it is read: one that is written meanwhile counts as newer.
+        let changed = files.timeOfChange(of: path)
         let read = try asStore { () throws(FileError) in
             let file = try DurableFile(path, for: .reading(followingLinks: true), in: files)
             let size = try file.size()
@@ -55,7 +57,7 @@ package struct FileExamination: Sendable {
             add(.error, "device", range.lowerBound, "\(range.count) bytes cannot be read")
         }
         var content = isXML ? readXML(read.bytes) : readStorage(read.bytes)
-        if isXML { content?.changed = files.timeOfChange(of: path) }
+        if isXML { content?.changed = changed }
         guard let copy else { return }
         let bytes = try asStore { () throws(FileError) in
             try files.readableContents(of: copy, limit: 2 * CopySlotHeader.largestSlot)

@@ -18,12 +18,14 @@ extension FileRepair {
     package func configurationProblem(_ source: Source) -> String? {
         let name = path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]
         guard name != "host.vmcx", name.hasSuffix(".vmcx") || name.hasSuffix(".xml") else { return nil }
-        guard let root = tree(of: source)?["configuration"] else { return "the key /configuration is missing" }
+        guard let tree = tree(of: source) else { return nil }
+        if let reason = refusal(of: tree) { return reason }
+        guard let root = tree["configuration"] else { return "the key /configuration is missing" }
         do {
             _ = try VirtualMachineConfiguration(root: root)
             return nil
         } catch {
-            return error.message
+            return error.code == .unknownVersion ? nil : error.message
         }
     }
 

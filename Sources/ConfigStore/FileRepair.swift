@@ -61,11 +61,11 @@ package struct FileRepair: Sendable {
                     "the block at 0x\(String(block * StorageFile.blockSize, radix: 16, uppercase: true)) is not as last written"
                 }
                 add(states)
-                add(.file(generation: content.generation), content.tree)
+                addWithoutItsGeneration(content)
             } else if let reason = refusal(of: content.tree) {
                 problems.append(reason)
                 add(states)
-                add(.file(generation: content.generation), content.tree)
+                addWithoutItsGeneration(content)
             } else if let newest, newest.generation > content.generation {
                 add(states)
                 add(.file(generation: content.generation), content.tree)
@@ -85,7 +85,7 @@ package struct FileRepair: Sendable {
 
     /// Why the file's keys are not those of the machine that the file is called after; nil when they are, and for a file
     /// of another kind.
-    private func refusal(of tree: KeyNode) -> String? {
+    func refusal(of tree: KeyNode) -> String? {
         let name = path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...]
         guard name.hasSuffix(".vmcx") || name.hasSuffix(".xml"), let id = GUID(name.prefix { $0 != "." }) else {
             return nil
@@ -107,6 +107,12 @@ package struct FileRepair: Sendable {
         case .file(let generation), .copy(let generation): noteGeneration(generation)
         case .salvage: noteGeneration(tree.generation)
         }
+    }
+
+    /// The file as it is, of which damage or a stranger may have made the generation.
+    private mutating func addWithoutItsGeneration(_ content: PrimaryContent) {
+        sources.append(.file(generation: content.generation))
+        trees.append(content.tree)
     }
 
     private mutating func noteGeneration(_ generation: UInt64?) {

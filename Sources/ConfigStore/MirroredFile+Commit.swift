@@ -146,18 +146,12 @@ extension MirroredFile {
     }
 
     private func applyText(_ prepared: inout Prepared, _ opened: inout Opened) throws(FileError) {
-        // The copy says when the file was written, so that damage is told from another program's change.
-        let next = try files.prepareReplacement(of: path, with: prepared.next.text, withTime: true)
-        do throws(FileError) {
+        try files.replace(path, with: prepared.next.text, withTime: true) { (next) throws(FileError) in
+            // The copy says when the file was written, so that damage is told from another program's change.
             prepared.next.changed = files.timeOfChange(of: next)
             var copy: DurableFile?
             try writeState(prepared.next, &opened, &copy) { (copy) throws(FileError) in try copy.sync() }
-            try files.rename(next, to: path, replacing: true)
-        } catch {
-            _ = try? files.remove(next)
-            throw error
         }
-        try files.syncFolder(parentFolder(of: path))
     }
 
     /// Writes a state into the copy, in place where it fits; `finish` syncs it, perhaps together with something else.

@@ -131,7 +131,8 @@ struct MirroredFile: Sendable {
     /// Without its log, which may have been damaged, a file can be between two states and still make sense. Values outside
     /// the tables make sense whatever they are.
     private func glance(_ content: PrimaryContent) -> Opened? {
-        guard !content.logWasDiscarded, content.storage?.hasFileObjects != true else { return nil }
+        // XML has no checksums, and can be damaged and still make sense.
+        guard form == .storage, !content.logWasDiscarded, content.storage?.hasFileObjects != true else { return nil }
         guard files.exists(copyPath) else { return Opened(content: content) }
         return copyPosition(ofGeneration: content.generation).map { Opened(content: content, position: $0) }
     }
@@ -212,6 +213,7 @@ struct MirroredFile: Sendable {
         }
         switch decision {
         case .conflict(let error): throw error
+        case .renewTime: return renewed(try content(of: primary), found)
         case .restore(let content, let problems):
             return try restore(content, primary, problems)
         case .complete(let content):
@@ -278,6 +280,22 @@ struct MirroredFile: Sendable {
             note(action, problems, content.generation)
         } catch {
             note(.failed, problems + [error.description], content.generation)
+        }
+        return opened
+    }
+
+    /// Lets the copy know when the file was last changed, so that damage is told from a change from now on.
+    ///
+    /// What fails is tried again at the next opening: until then a change counts.
+    private func renewed(_ content: PrimaryContent, _ found: ConfigurationCopy?) -> Opened {
+        var opened = Opened(content: content, position: found.flatMap(CopyPosition.init))
+        guard let found, let position = opened.position else { return opened }
+        let isStored: Void? = try? { () throws(FileError) in
+            var file = try DurableFile(path, for: .writing, in: files)
+            try file.sync(withTime: true)
+        }()
+        if isStored != nil, let next = try? writeSlot(content.copy(sequence: found.highestSequence + 1), at: position) {
+            opened.position = next
         }
         return opened
     }
@@ -385,9 +403,10 @@ struct MirroredFile: Sendable {
         var (content, bytes) = try layOut(tree)
         let isText = form == .xml
         try asStore { () throws(FileError) in
-            try files.replace(path, with: bytes, replacing: replacing, withTime: isText)
+            try files.replace(path, with: bytes, replacing: replacing, withTime: isText) { (next) throws(FileError) in
+                if isText { content.changed = files.timeOfChange(of: next) }
+            }
         }
-        if isText { content.changed = files.timeOfChange(of: path) }
         return content
     }
 

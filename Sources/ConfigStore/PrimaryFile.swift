@@ -65,7 +65,9 @@ struct PrimaryContent: Sendable {
     }
 
     /// Whether the file was not written since a state of the second copy: what differs then is damage.
-    func isAsOld(as copy: CopyContent) -> Bool { changed != 0 && changed == copy.changed }
+    ///
+    /// A time in whole seconds is that of a file system, or of a program, that knows no others, and says too little.
+    func isAsOld(as copy: CopyContent) -> Bool { changed % 1_000_000_000 != 0 && changed == copy.changed }
 
     /// The blocks that are not as the second copy knows them.
     func differingBlocks(from copy: CopyContent) -> [Int] {

@@ -20,6 +20,8 @@ enum Reconciliation: Sendable {
     case agreeButForBlocks([Int])
     /// Both agree, but one of the file's two headers, or what follows it in its block, is damaged.
     case repairHeaders(problems: [String])
+    /// Both agree, but the copy does not know when the file was last changed.
+    case renewTime
     /// The file counts; the second copy is to be written anew.
     case refreshCopy(problems: [String])
     /// The file is damaged, and the second copy has its last state.
@@ -73,6 +75,12 @@ enum Reconciliation: Sendable {
         {
             return .complete(newest)
         }
+        // Another program's change was being accepted: the same keys, with the next generation.
+        if newest.generation == content.generation + 1,
+            newest.tree?.withoutGeneration().children == content.tree.withoutGeneration().children
+        {
+            return .complete(newest)
+        }
         // With a log that cannot be read the file may be between two states.
         if content.logWasDiscarded, found.isComplete {
             return .restore(newest, problems: ["the replay log cannot be read"])
@@ -95,6 +103,7 @@ enum Reconciliation: Sendable {
         }
         if !found.problems.isEmpty { return .refreshCopy(problems: found.problems) }
         if !blocks.isEmpty { return .agreeButForBlocks(blocks) }
+        if content.changed != newest.changed { return .renewTime }
         let headers = content.storage?.headerProblems() ?? []
         return headers.isEmpty ? .agree : .repairHeaders(problems: headers)
     }

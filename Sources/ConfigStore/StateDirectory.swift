@@ -38,14 +38,31 @@ package struct StateDirectory: Sendable, Hashable {
 
     /// A state directory as roostd has left it, which may have its second copies elsewhere.
     package init(existing root: String) {
-        let note = (try? FileAccess.read("\(root)/\(Self.note)", limit: 8192)).map {
+        let note = (try? FileAccess.read("\(root)/\(Self.note)", limit: 16384)).map {
             String(decoding: $0, as: UTF8.self)
         }
-        self.init(root, copies: note.flatMap { $0.hasPrefix("/") ? $0 : nil })
+        let lines = note?.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? []
+        // In a copy of the directory it leads to what belongs to the original.
+        let isOurs = lines.count == 2 && lines[0] == Self.real(root) && lines[1].hasPrefix("/")
+        self.init(root, copies: isOurs ? lines[1] : nil)
     }
 
-    /// The file that tells other programs where the second copies are.
+    /// The file that tells other programs where the second copies are: the directory's own path, and theirs.
     private static let note = "copies-folder"
+
+    private static func real(_ path: String) -> String {
+        guard let real = realpath(path, nil) else { return path }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Lets other programs know where the second copies are; only whoever holds the ``lock()`` may.
+    package func noteCopies() throws(StoreError) {
+        let path = "\(root)/\(Self.note)"
+        if copies == "\(root)/Configuration Copies" { return try FileAccess.remove(path) }
+        let text = Array("\(Self.real(root))\n\(copies)".utf8)
+        if (try? FileAccess.read(path)) != text { try FileAccess.write(text, to: path, mode: 0o644) }
+    }
 
     /// The same with the configurations of checkpoints in the place of those of machines.
     package var ofCheckpoints: StateDirectory {
@@ -103,12 +120,6 @@ package struct StateDirectory: Sendable, Hashable {
             try FileAccess.makeFolder(folder, mode: 0o711)
         }
         for folder in [copies, ofCheckpoints.copies] { try FileAccess.makeFolder(folder, mode: 0o700) }
-        let note = "\(root)/\(Self.note)"
-        if copies == "\(root)/Configuration Copies" {
-            try FileAccess.remove(note)
-        } else if (try? FileAccess.read(note)) != Array(copies.utf8) {
-            try FileAccess.write(Array(copies.utf8), to: note, mode: 0o644)
-        }
     }
 
     /// Takes the folder for this process until the returned descriptor is closed.

@@ -48,16 +48,20 @@ extension FileSystem {
     /// - Parameters:
     ///   - replacing: false makes an existing file an error.
     ///   - withTime: whether the time of its change is to be on stable storage, too.
+    ///   - beforeRename: called with the path of the new file, complete and on stable storage, before it takes the name.
     package func replace(
         _ path: String,
         with bytes: [UInt8],
         mode: UInt32 = 0o600,
         replacing: Bool = true,
-        withTime: Bool = false
+        withTime: Bool = false,
+        beforeRename: (String) throws(FileError) -> Void = { (_) throws(FileError) in }
     ) throws(FileError) {
         if !replacing && exists(path) { throw FileError(.exists, "\(path) exists already") }
-        let temporary = try prepareReplacement(of: path, with: bytes, mode: mode, withTime: withTime)
+        let temporary = temporaryName(for: path)
         do throws(FileError) {
+            try make(temporary, bytes, mode: mode, withTime: withTime)
+            try beforeRename(temporary)
             try rename(temporary, to: path, replacing: replacing)
         } catch {
             // Best effort: a leftover of this name is deleted at the next start.
@@ -65,25 +69,6 @@ extension FileSystem {
             throw error
         }
         try syncFolder(parentFolder(of: path))
-    }
-
-    /// Makes the file that is to take the place of another one, beside it; returns its path.
-    ///
-    /// Its bytes are on stable storage, not its name. A leftover of such a name is deleted at the next start.
-    package func prepareReplacement(
-        of path: String,
-        with bytes: [UInt8],
-        mode: UInt32 = 0o600,
-        withTime: Bool = false
-    ) throws(FileError) -> String {
-        let temporary = temporaryName(for: path)
-        do throws(FileError) {
-            try make(temporary, bytes, mode: mode, withTime: withTime)
-        } catch {
-            _ = try? remove(temporary)
-            throw error
-        }
-        return temporary
     }
 
     /// Makes a file and syncs its bytes, not its name.

@@ -41,7 +41,9 @@ package struct KernelFileSystem: FileSystem {
     package func timeOfChange(of path: String) -> Int64 {
         var status = stat()
         guard stat(path, &status) == 0 else { return 0 }
-        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        // Behind the year 2262 nobody can tell.
+        let (time, overflows) = Int64(status.st_mtim.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflows || time > .max - 1_000_000_000 ? 0 : time + Int64(status.st_mtim.tv_nsec)
     }
 
     package func read(

@@ -44,13 +44,26 @@ package actor Host {
             // Tried again at the next start; the machines are served all the same.
             context.log.error("cannot clean up after an earlier roostd", metadata: ["error": "\(error)"])
         }
-        for stored in try await scan() { await adopt(stored) }
+        for stored in Self.namingRivals(try await scan()) { await adopt(stored) }
         let isHostStart = await context.switches.lastBootID != context.bootID
         await readCheckpoints()
         let due = await recoverAll(isHostStart: isHostStart)
         await settleCheckpoints(starting: Set(due.map(\.id)))
         try await context.switches.note(bootID: context.bootID)
         startAutomatically(due)
+    }
+
+    /// A broken file beside another one of the same machine says so: the other one may be what is wanted.
+    static func namingRivals(_ found: [StoredMachine]) -> [StoredMachine] {
+        let paths = Dictionary(grouping: found.map(\.file), by: \.id)
+        return found.map { stored in
+            guard case .broken(let id, let path, var reason) = stored,
+                let other = paths[id]?.first(where: { $0.path != path })
+            else { return stored }
+            reason.message +=
+                "; \(other.path) is a configuration of the same machine: move one of them away, and restart roostd"
+            return .broken(id: id, path: path, reason: reason)
+        }
     }
 
     private func scan() async throws -> [StoredMachine] {
@@ -264,5 +277,15 @@ package actor Host {
             }
         }
         await context.switches.settle()
+    }
+}
+
+extension StoredMachine {
+    /// The machine's identifier and the path of its file.
+    fileprivate var file: (id: GUID, path: String) {
+        switch self {
+        case .readable(let summary, let path): (summary.id, path)
+        case .broken(let id, let path, _): (id, path)
+        }
     }
 }

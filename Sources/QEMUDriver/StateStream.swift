@@ -30,7 +30,7 @@ extension RunningMachine {
         defer { unlink(path) }
         try user.takeOwnership(of: path)
         // A roostd that was killed may have left this on, and the guest would go on behind its saved state.
-        if whenRunning == nil { _ = await sendInBackground(false) }
+        if whenRunning == nil { _ = await obstacleToBackground(turningOn: false) }
         // Memory goes through a socket of this host: nothing else needs the room.
         try await monitor.execute(QMPCommands.MigrateSetParameters(["max-bandwidth": .int(1 << 40)]))
         let isOver = Flag()
@@ -61,15 +61,20 @@ extension RunningMachine {
         try await taken.value
     }
 
-    /// Lets QEMU send the next state while the guest goes on, or not; returns whether it can.
+    /// Lets QEMU send the next state while the guest goes on, or not; returns why it cannot.
     ///
     /// The host's kernel must let QEMU's user follow writes (userfaultfd(2)): `vm.unprivileged_userfaultfd` is 1. A QEMU before 8.1
     /// never ends to protect the memory when the sending is cancelled or its other end goes away, and the guest is stuck for
     /// good then: such a one is not let.
-    package func sendInBackground(_ wanted: Bool) async -> Bool {
-        if wanted, version < QEMUVersion(8, 1, 0) { return false }
+    package func obstacleToBackground(turningOn wanted: Bool) async -> String? {
+        if wanted, version < QEMUVersion(8, 1, 0) { return "QEMU \(version) cannot write it otherwise (8.1 can)" }
         let command = QMPCommands.MigrateSetCapabilities(["background-snapshot": wanted])
-        return (try? await monitor.execute(command)) != nil
+        do {
+            try await monitor.execute(command)
+            return nil
+        } catch {
+            return "QEMU cannot write it otherwise (it may with sysctl vm.unprivileged_userfaultfd=1): \(error)"
+        }
     }
 
     /// The processor features that the machine's model has and this host lacks, so that the guest does without; nil when QEMU
@@ -78,13 +83,6 @@ extension RunningMachine {
         guard let path = try? await monitor.execute(QMPCommands.QueryProcessors()).first else { return nil }
         let query = QMPCommands.QOMGet(path: path, property: "unavailable-features")
         return try? await monitor.execute(query).arrayValue?.compactMap(\.stringValue).sorted()
-    }
-
-    /// Why the guest cannot go on while its memory is sent, where ``sendInBackground(_:)`` says so.
-    package var obstacleToBackground: String {
-        version < QEMUVersion(8, 1, 0)
-            ? "QEMU \(version) cannot write it otherwise (8.1 can)"
-            : "the host does not let QEMU follow what it writes (sysctl vm.unprivileged_userfaultfd=1)"
     }
 
     /// Waits until the processors run or the migration has ended.

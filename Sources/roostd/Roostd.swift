@@ -103,6 +103,9 @@ struct Roostd: AsyncParsableCommand {
         try directory.prepare()
         // Held until the process ends, in whatever way.
         _ = try directory.lock()
+        do { try directory.noteCopies() } catch {
+            log.warning("other programs will not find the second copies", metadata: ["error": "\(error)"])
+        }
         let context = try await HostContext.discover(options, group: group, log: log)
         _ = try FileAccess.lock(
             options.runDirectory,

@@ -412,6 +412,18 @@ final class StoredFixture: Sendable {
                 #expect(machine.actions().isEmpty)
             }
         }
+        // What lists the machines sees it as well, before a digit of an identifier makes it another one.
+        try damage(machine.path, at: places[0], flipping: 1)
+        if case .broken = machine.store.inspect(id: machine.id, path: machine.path) { Issue.record("it is broken") }
+        #expect(machine.actions().count == 1)
+        #expect(try machine.bytes(machine.path) == good)
+        // Written anew as it was, with another time: that is noted, and damage is found as before.
+        try FileAccess.write(good, to: machine.path)
+        #expect(try machine.notes() == "precious 1234")
+        #expect(machine.actions().isEmpty)
+        try damage(machine.path, at: places[0], flipping: 1)
+        #expect(try machine.notes() == "precious 1234")
+        #expect(machine.actions().count == 1)
         // Written by somebody: it has another time.
         var edited = good
         edited[places[0]] ^= 1
@@ -421,6 +433,26 @@ final class StoredFixture: Sendable {
         #expect(machine.actions() == [.changeAccepted])
         try machine.change("and on")
         #expect(try machine.notes() == "and on")
+    }
+
+    @Test func cutWhileAnotherProgramsChangeIsAcceptedIsCompleted() throws {
+        let machine = try StoredFixture()
+        try machine.change("own")
+        try machine.store.settle(path: machine.path)
+        var bytes = try machine.bytes(machine.path)
+        var file = try StorageFile(parsing: bytes)
+        var tree = file.tree
+        tree.set("configuration/properties/notes", .string("foreign"))
+        StorageAction.apply(try file.commit(tree) + file.settle(), to: &bytes)
+        try FileAccess.write(bytes, to: machine.path)
+        #expect(try machine.notes() == "foreign")
+        #expect(machine.actions() == [.changeAccepted])
+        // As if the power had gone between the copy and the file.
+        try FileAccess.write(bytes, to: machine.path)
+        #expect(try machine.notes() == "foreign")
+        #expect(machine.actions() == [.completed])
+        #expect(try machine.notes() == "foreign")
+        #expect(machine.actions().isEmpty)
     }
 
     @Test func fileOfAnotherMachineOrOfAnUnknownVersionIsNotTouchedNorItsCopy() throws {

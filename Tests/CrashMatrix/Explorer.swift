@@ -5,6 +5,8 @@ import Synchronization
 package struct Tally: Sendable {
     /// States that differ from each other or in what was expected of them.
     package var tried = 0
+    /// States among them that differ in what is on the disk, before any block of it went bad.
+    package var contents = 0
     /// States among them that were as expected.
     package var survived = 0
     /// What was wrong with the first others.
@@ -14,6 +16,7 @@ package struct Tally: Sendable {
 
     mutating func add(_ other: Tally) {
         tried += other.tried
+        contents += other.contents
         survived += other.survived
         findings += other.findings.prefix(max(0, 5 - findings.count))
     }
@@ -27,11 +30,16 @@ final class Explorer: Sendable {
     private struct State {
         var random: MatrixRandom
         var seen: Set<UInt64> = []
+        var contents: Set<UInt64> = []
         var tally = Tally()
         var step = 0
         var check: Check?
         var phase: UInt64 = 0
         var damages = false
+
+        mutating func note(_ fingerprint: UInt64) {
+            if contents.insert(fingerprint).inserted { tally.contents += 1 }
+        }
     }
 
     private let state: Mutex<State>
@@ -73,6 +81,7 @@ final class Explorer: Sendable {
         let (check, isNested, damage) = state.withLock { state -> (Check?, Bool, MatrixRandom?) in
             let isNew = state.seen.insert(disk.fingerprint ^ state.phase &* 0x9E37_79B9_7F4A_7C15).inserted
             guard isNew else { return (nil, false, nil) }
+            state.note(disk.fingerprint)
             let random = MatrixRandom(seed: state.random.next())
             return (
                 state.check, state.random.below(thoroughness.nested) == 0,
@@ -94,7 +103,12 @@ final class Explorer: Sendable {
         }
         for cut in cuts {
             let again = SimulatedDisk.cut(now, cut, faults: Faults())
-            guard state.withLock({ $0.seen.insert(again.fingerprint &+ $0.phase).inserted }) else { continue }
+            let isNew = state.withLock { state in
+                let isNew = state.seen.insert(again.fingerprint &+ state.phase).inserted
+                if isNew { state.note(again.fingerprint) }
+                return isNew
+            }
+            guard isNew else { continue }
             record(check(again, false), "in the repair")
         }
     }

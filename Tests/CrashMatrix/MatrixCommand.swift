@@ -63,8 +63,15 @@ package struct MatrixCommand {
             total.add(tally)
         }
         say(row("**all**", total))
+        say("\n" + sum(total))
         for finding in total.findings { say(finding, to: 2) }
         return total.lost == 0 ? 0 : 1
+    }
+
+    /// What a table of states comes to.
+    private func sum(_ total: Tally) -> String {
+        "Of these states \(grouped(total.contents)) differ in what is on the disk; of the others something else was expected, or they come "
+            + "from kills and failing calls."
     }
 
     private func row(_ name: String, _ tally: Tally) -> String {

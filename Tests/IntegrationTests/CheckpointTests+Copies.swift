@@ -129,6 +129,39 @@ extension Integration.CheckpointTests {
         }
     }
 
+    @Test func requestsAtOnceComeOneAfterTheOther() async throws {
+        try await withRoostd("checkpoint-at-once") { roostd in
+            let client = roostd.client
+            _ = try await machine(roostd)
+            let jobs = try await withThrowingTaskGroup(of: Job.self) { group in
+                for number in 1...4 {
+                    group.addTask {
+                        try await client.createCheckpoint(of: "web", .init(name: "c\(number)"), waitSeconds: 60)
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(jobs.allSatisfy { $0.state == .succeeded }, "\(jobs)")
+            // Each came from the one before it.
+            let rows = try await client.checkpoints(of: "web")
+            #expect(rows.map(\.depth) == [0, 1, 2, 3] && rows.last?.isCurrent == true, "\(rows)")
+            async let applied = client.applyCheckpoint(to: "web", rows[1].id.uppercased, waitSeconds: 60)
+            async let removed = client.removeCheckpoint(of: "web", rows[0].id.uppercased, waitSeconds: 60)
+            async let taken = client.createCheckpoint(of: "web", .init(name: "beside"), waitSeconds: 60)
+            for job in try await [applied, removed, taken] {
+                // One that meets the merge of another is told so.
+                #expect(job.state == .succeeded || job.error?.code == .busy, "\(job)")
+            }
+            for disk in try await client.disks() { try await tool("qemu-img", "check", "-q", disk.path) }
+            for row in try await client.checkpoints(of: "web") {
+                try await client.applyCheckpoint(to: "web", row.id.uppercased, waitSeconds: 60).succeeded()
+                #expect(try await holds(disk(roostd, "web"), 1))
+            }
+            try await roostd.start("web")
+            try await roostd.turnOff("web")
+        }
+    }
+
     @Test func machineIsNotStartedIntoAMergeAndIsWhenThatIsCancelled() async throws {
         try await withRoostd("checkpoint-merging") { roostd in
             let client = roostd.client

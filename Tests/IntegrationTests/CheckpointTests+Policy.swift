@@ -22,6 +22,18 @@ extension Integration.CheckpointTests {
             try await roostd.createGuest("web", generation: 1)
             let console = try await roostd.boot("web")
             try await roostd.waitForAgent("web")
+            // The machine's own type, when nothing is asked for.
+            var type = UpdateVirtualMachineRequest()
+            type.checkpointType = .standard
+            _ = try await client.updateVirtualMachine("web", type)
+            let wanted = try await client.checkpoint(of: "web", try await take(roostd, "web", "by type"))
+            #expect(wanted.summary.kind == .standard && wanted.receipt.consistency == .memory, "\(wanted)")
+            type.checkpointType = .production
+            _ = try await client.updateVirtualMachine("web", type)
+            for checkpoint in try await client.checkpoints(of: "web") {
+                try await client.removeCheckpoint(of: "web", checkpoint.id.uppercased, waitSeconds: 60).succeeded()
+            }
+
             try await forbid("guest-fsfreeze-freeze", roostd, console)
             let insisted = try await client.createCheckpoint(of: "web", .init(kind: .production), waitSeconds: 60)
             #expect(insisted.error?.code == .invalidState, "\(insisted)")
@@ -55,6 +67,9 @@ extension Integration.CheckpointTests {
                 _ = try await client.attachDisk(to: "web", .init(path: path))
                 let again = try await roostd.boot("web")
                 try await roostd.waitForAgent("web")
+                // Its disks can branch all the same.
+                let frozen = try await client.checkpoint(of: "web", try await take(roostd, "web", "with VHDX")).receipt
+                #expect(frozen.consistency == .fileSystem && frozen.lease == "guestTimer", "\(frozen)")
                 try await forbid("guest-fsfreeze-freeze", roostd, again)
             }
             let crash = try await client.checkpoint(of: "web", try await take(roostd, "web", "crash"))

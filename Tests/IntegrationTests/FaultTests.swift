@@ -113,13 +113,15 @@ extension Integration {
                     let target = kept.keys.sorted().randomElement(using: &numbers)
                     // Each kind of work runs whole once, and shows how long it takes here.
                     let fault = durations[work] == nil ? .none : Self.faults.randomElement(using: &numbers) ?? .none
-                    if fault != .none { injected += 1 }
                     let begun = ContinuousClock.now
                     let job = try await begin(work, on: target, client)
                     if let whole = durations[work] {
                         try await Task.sleep(for: whole * Double.random(in: 0...1, using: &numbers))
                     }
+                    // One behind the end of the work is none.
+                    let isAtWork = try await client.job(job.id).state == .running
                     try await inject(fault, job, console, roostd, id)
+                    if fault != .none, isAtWork { injected += 1 }
                     if fault == .none {
                         let ended = try await client.job(job.id, waitSeconds: 180)
                         #expect(ended.state == .succeeded, "round \(round), \(work): \(ended)")

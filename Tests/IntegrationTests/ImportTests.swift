@@ -215,6 +215,46 @@ extension Integration {
             }
         }
 
+        @Test(.enabled(if: Files.exists(Self.sample), "the real files are not here; ROOST_SAMPLES names their folder"))
+        func binaryConfigurationOfHyperVRunsWithAGuestsDisk() async throws {
+            let sample = Self.sample.replacing("gen2-5.0.xml", with: "gen1-9.0.vmcx")
+            try await Laboratory.withNewestQEMU { qemu in
+                try await withRoostd("import-sample-binary", arguments: ["--qemu", qemu]) { roostd in
+                    let client = roostd.client
+                    var request = ImportVirtualMachineRequest(path: sample)
+                    request.name = "sample"
+                    let first = try await client.importPlan(request)
+                    guard try await client.versions().contains(where: { $0.version == "9.0" && $0.isSupported }) else {
+                        // A host whose QEMU is too old says so.
+                        #expect(first.problems.contains { $0.contains("9.0") }, "\(first)")
+                        return
+                    }
+                    let folder = "\(roostd.base)/disks"
+                    try Files.makeFolder(folder)
+                    let recorded = try #require(
+                        first.disks.first { $0.recordedPath.lowercased().hasSuffix(".vhdx") }?.recordedPath
+                    )
+                    let name = recorded.split(whereSeparator: { $0 == "\\" || $0 == "/" }).last.map(String.init) ?? ""
+                    try await tool(
+                        "qemu-img",
+                        "convert",
+                        "-O",
+                        "vhdx",
+                        Laboratory.genericGuest,
+                        "\(folder)/\(name)",
+                        seconds: 300
+                    )
+                    request.disksFolder = folder
+                    let plan = try await client.importPlan(request)
+                    #expect(plan.problems.isEmpty && plan.version == "9.0", "\(plan)")
+                    try await client.importVirtualMachine(request, waitSeconds: 300).succeeded()
+                    _ = try await roostd.boot("sample")
+                    #expect(try await client.virtualMachine("sample").runtime?.machineType == "pc-i440fx-10.0")
+                    try await roostd.turnOff("sample")
+                }
+            }
+        }
+
         @Test func importedGuestOfGenerationOneBootsWithoutParavirtualDrivers() async throws {
             try await withRoostd("import-legacy") { roostd in
                 let client = roostd.client

@@ -114,10 +114,32 @@ extension Integration {
                     try await roostd.start("guest")
                     #expect(try await roostd.client.virtualMachine("guest").runtime?.machineType == hardware)
                     _ = try await roostd.console("guest").wait(for: "ROOST-GUEST ready", within: 120)
+                    if wanted == "5.0" { try await keepsMemoryAlone(roostd) }
                     try await roostd.turnOff("guest")
+                    if wanted == "5.0" { try await memoryBlocksTheUpgrade(roostd) }
                     if wanted == "5.0" { _ = try await roostd.client.updateVersion(of: "guest", .init()) }
                 }
             }
+        }
+
+        /// Of version 5.0 a guest that runs gets standard checkpoints only.
+        private func keepsMemoryAlone(_ roostd: Roostd) async throws {
+            let client = roostd.client
+            let refused = try await client.createCheckpoint(of: "guest", .init(kind: .production), waitSeconds: 60)
+            #expect(refused.error?.code == .unsupported, "\(refused)")
+            #expect(refused.error?.message.contains("6.0") == true, "\(refused)")
+            try await client.createCheckpoint(of: "guest", .init(name: "kept"), waitSeconds: 120).succeeded()
+            let kept = try await client.checkpoint(of: "guest", "kept")
+            #expect(kept.summary.kind == .standard && kept.receipt.consistency == .memory, "\(kept)")
+            #expect(kept.configurationFile.hasSuffix(".xml"))
+        }
+
+        private func memoryBlocksTheUpgrade(_ roostd: Roostd) async throws {
+            let client = roostd.client
+            let refused = try await refusal { try await client.updateVersion(of: "guest", .init()) }
+            #expect(refused?.message.contains("\"kept\" keeps the memory") == true, "\(refused as Any)")
+            #expect(try await version(roostd, "guest") == "5.0")
+            try await client.removeCheckpoint(of: "guest", "kept", waitSeconds: 60).succeeded()
         }
 
         @Test func hostSaysWhichVersionsItRunsAndWhatTheyBring() async throws {

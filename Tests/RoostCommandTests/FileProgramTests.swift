@@ -180,12 +180,30 @@ import VMConfiguration
         #expect(close(descriptor) == 0)
     }
 
+    @Test func configurationOfAnotherMachineIsNotMadeAnewFromItself() throws {
+        let (fixture, other) = (try FileFixture(), try FileFixture())
+        try FileAccess.write(try other.bytes(other.path), to: fixture.path)
+        let told = try roost("file", "repair", fixture.path, "--dry-run")
+        #expect(told.text.contains("another virtual machine"), "\(told)")
+        let copy = try fixture.bytes(fixture.copy)
+        try FileAccess.remove(fixture.copy)
+        let before = try fixture.bytes(fixture.path)
+        let refused = try roost("file", "repair", fixture.path, "--yes")
+        #expect(refused.status == 7 && refused.errors.contains("another virtual machine"), "\(refused)")
+        #expect(try fixture.bytes(fixture.path) == before)
+        #expect(!FileManager.default.fileExists(atPath: fixture.copy))
+        try FileAccess.write(copy, to: fixture.copy)
+        #expect(try roost("file", "repair", fixture.path, "--yes").status == 0)
+        #expect(try roost("file", "verify", fixture.path).status == 0)
+    }
+
     @Test func copiesInAnotherFolderAreFound() throws {
         let folder = try FileFixture().folder + "-apart"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let directory = StateDirectory("\(folder)/state", copies: "\(folder)/elsewhere")
         try directory.prepare()
+        try directory.noteCopies()
         let store = ConfigurationStore(directory: directory, supportedVersions: [.v8_0])
         let configuration = try VirtualMachineConfiguration.new(NewVirtualMachine(name: "apart", version: .v8_0))
         let path = try store.create(configuration)
@@ -195,8 +213,16 @@ import VMConfiguration
         #expect(try store.load(id: configuration.id, path: path).name == "apart")
         #expect(try roost("file", "verify", path).status == 0)
         #expect(!FileManager.default.fileExists(atPath: "\(directory.root)/Configuration Copies"))
+        // A backup of the directory has nothing to do with the original's copies.
+        try FileManager.default.copyItem(atPath: directory.root, toPath: "\(folder)/backup")
+        let name = path.dropFirst(directory.root.count)
+        let before = try FileAccess.read(directory.copy(of: path))
+        try FileAccess.write(Array(repeating: 7, count: 65536), to: "\(folder)/backup\(name)")
+        let refused = try roost("file", "repair", "\(folder)/backup\(name)", "--yes")
+        #expect(refused.status != 0, "\(refused)")
+        #expect(try FileAccess.read(directory.copy(of: path)) == before)
         // Back in the state directory, nothing else is looked for.
-        try StateDirectory(directory.root).prepare()
+        try StateDirectory(directory.root).noteCopies()
         #expect(!FileManager.default.fileExists(atPath: "\(directory.root)/copies-folder"))
     }
 

@@ -63,6 +63,7 @@ extension CheckpointKeeper {
             await clearUp(await machine.withoutEndedQEMU(error))
             // What the guest writes to already counts, although not all could be written down at first.
             guard let made = shelf.checkpoints(of: machine.id).first(where: { $0.id == id }) else { throw error }
+            if isRequired, made.record.receipt.consistency == .crash { throw error }
             return made
         }
         try await settle(machine)

@@ -76,9 +76,10 @@ extension CheckpointKeeper {
             try await makeOverlays(plan)
             try await running.openOverlays(plan)
             let sink = try await onDisk { try SavedStateSink(memory) }
-            let goesOn = await running.sendInBackground(true)
-            if !goesOn {
-                let stood = "the guest stood still while its memory was written, as \(running.obstacleToBackground)"
+            let obstacle = await running.obstacleToBackground(turningOn: true)
+            let goesOn = obstacle == nil
+            if let obstacle {
+                let stood = "the guest stood still while its memory was written: \(obstacle)"
                 found.withLock { $0.receipt.reason = [reason, stood].compactMap(\.self).joined(separator: "; ") }
             }
             try Task.checkCancellation()

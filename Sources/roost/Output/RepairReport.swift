@@ -51,8 +51,20 @@ struct RepairReport: Encodable {
         sources = plan.sources.map { source in
             let loses = plan.mayLoseChanges(source)
             return switch source {
-            case .file(let generation): Source(kind: "file", generation: generation, mayLoseChanges: loses)
-            case .copy(let generation): Source(kind: "copy", generation: generation, mayLoseChanges: loses)
+            case .file(let generation):
+                Source(
+                    kind: "file",
+                    generation: generation,
+                    mayLoseChanges: loses,
+                    problem: plan.configurationProblem(source)
+                )
+            case .copy(let generation):
+                Source(
+                    kind: "copy",
+                    generation: generation,
+                    mayLoseChanges: loses,
+                    problem: plan.configurationProblem(source)
+                )
             case .salvage(let keys, let orphans):
                 Source(
                     kind: "salvage",
@@ -67,8 +79,9 @@ struct RepairReport: Encodable {
         self.sealed = sealed
         chosen = plan.sources.firstIndex { source in
             switch source {
-            case .file: !salvage
-            case .copy: !salvage && !keepFile
+            // What makes no machine is not made anew.
+            case .file: !salvage && plan.configurationProblem(source) == nil
+            case .copy: !salvage && !keepFile && plan.configurationProblem(source) == nil
             case .salvage: salvage
             }
         }
@@ -122,11 +135,17 @@ struct RepairReport: Encodable {
                 lines.append("\(secondCopy):")
                 lines += copyProblems.map { "  \($0)" }
             }
-            if sources.isEmpty { lines.append("Nothing can be saved.") }
+            if sources.isEmpty {
+                let isText = path.hasSuffix(".xml")
+                lines.append(
+                    "Nothing can be saved" + (isText ? " by itself; in an editor, as text, it may be put right." : ".")
+                )
+            }
             for (index, source) in sources.enumerated() {
                 lines.append("\(index == chosen ? "->" : "  ") \(Self.sentence(source))")
                 if let problem = source.problem {
-                    lines.append("     keys that a machine needs are lost, and it would stay broken: \(problem)")
+                    let lost = source.kind == "salvage" ? "keys that a machine needs are lost, and " : ""
+                    lines.append("     \(lost)it would stay broken: \(problem)")
                 }
             }
             if !isRepaired, !sealed.isEmpty, !sources.contains(where: { $0.kind != "salvage" }) {
