@@ -126,7 +126,7 @@ package struct FileExamination: Sendable {
         guard let content else {
             return addBlocks(Self.differing(bytes, newest), newest, nil)
         }
-        if content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+        if content.isDamaged(since: newest) {
             return addBlocks(content.differingBlocks(from: newest), newest, content)
         }
         guard newest.generation == content.generation else {

@@ -56,7 +56,7 @@ package struct FileRepair: Sendable {
         case .sound(let content):
             isReadable = !content.logWasDiscarded
             problems = content.storage?.headerProblems() ?? []
-            if let newest, content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+            if let newest, content.isDamaged(since: newest) {
                 problems += content.differingBlocks(from: newest).map { block in
                     "the block at 0x\(String(block * StorageFile.blockSize, radix: 16, uppercase: true)) is not as last written"
                 }

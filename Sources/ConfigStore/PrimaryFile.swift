@@ -64,10 +64,12 @@ struct PrimaryContent: Sendable {
         return content
     }
 
-    /// Whether the file was not written since a state of the second copy: what differs then is damage.
+    /// Whether the file has other keys than a state of the second copy, although it was not written since.
     ///
     /// A time in whole seconds is that of a file system, or of a program, that knows no others, and says too little.
-    func isAsOld(as copy: CopyContent) -> Bool { changed % 1_000_000_000 != 0 && changed == copy.changed }
+    func isDamaged(since copy: CopyContent) -> Bool {
+        changed % 1_000_000_000 != 0 && changed == copy.changed && copy.tree?.children != tree.children
+    }
 
     /// The blocks that are not as the second copy knows them.
     func differingBlocks(from copy: CopyContent) -> [Int] {

@@ -60,7 +60,7 @@ enum Reconciliation: Sendable {
             }
             return .refreshCopy(problems: found.problems)
         }
-        if content.isAsOld(as: newest), newest.tree?.children != content.tree.children {
+        if content.isDamaged(since: newest) {
             let blocks = content.differingBlocks(from: newest)
             return .restore(newest, problems: blocks.prefix(8).map { describe(block: $0, content) })
         }

@@ -50,38 +50,29 @@ struct RepairReport: Encodable {
         copyProblems = plan.copyProblems
         sources = plan.sources.map { source in
             let loses = plan.mayLoseChanges(source)
+            let problem = plan.configurationProblem(source)
             return switch source {
             case .file(let generation):
-                Source(
-                    kind: "file",
-                    generation: generation,
-                    mayLoseChanges: loses,
-                    problem: plan.configurationProblem(source)
-                )
+                Source(kind: "file", generation: generation, mayLoseChanges: loses, problem: problem)
             case .copy(let generation):
-                Source(
-                    kind: "copy",
-                    generation: generation,
-                    mayLoseChanges: loses,
-                    problem: plan.configurationProblem(source)
-                )
+                Source(kind: "copy", generation: generation, mayLoseChanges: loses, problem: problem)
             case .salvage(let keys, let orphans):
                 Source(
                     kind: "salvage",
                     keys: keys,
                     orphans: orphans,
                     mayLoseChanges: loses,
-                    problem: plan.configurationProblem(source)
+                    problem: problem
                 )
             }
         }
         guard !isSound else { return }
         self.sealed = sealed
-        chosen = plan.sources.firstIndex { source in
-            switch source {
+        chosen = plan.sources.indices.first { index in
+            switch plan.sources[index] {
             // What makes no machine is not made anew.
-            case .file: !salvage && plan.configurationProblem(source) == nil
-            case .copy: !salvage && !keepFile && plan.configurationProblem(source) == nil
+            case .file: !salvage && sources[index].problem == nil
+            case .copy: !salvage && !keepFile && sources[index].problem == nil
             case .salvage: salvage
             }
         }
