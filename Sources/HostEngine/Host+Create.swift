@@ -66,6 +66,7 @@ extension Host {
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: path))
             roost.diskFormats[path] = .qcow2
         } else if let disk = request.disk {
+            try await requireUnneeded(disk, to: "attach")
             try configuration.addDrive(Drive(location: location, kind: .hardDisk, path: disk))
             let format = try await context.formatOfDisk(
                 disk,

@@ -298,7 +298,7 @@ extension Host {
     }
 
     /// Refuses to change a file that a checkpoint relies on, or another file stands on.
-    private func requireUnneeded(_ path: String, to verb: String) async throws {
+    func requireUnneeded(_ path: String, to verb: String) async throws {
         if let checkpoint = context.keeper.shelf.checkpoint(relyingOn: path) {
             throw APIError(
                 .busy,

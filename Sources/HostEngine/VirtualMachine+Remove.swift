@@ -110,16 +110,15 @@ extension VirtualMachine {
         isRemoved = true
         await finishRecordWrites()
         let (store, directory, id, path) = (host.store, host.directory, id, path)
-        // With the time in its name no earlier one is replaced. Who mends the configuration wants the UEFI variables too.
+        // With the time in its name no earlier one is replaced. Who mends the configuration wants the others too.
         let suffix = ".removed-\(secondsSinceEpoch())"
-        let parts = [path, directory.guestState(id)]
+        let parts = [path, directory.guestState(id), directory.seed(id)]
         var checkpoints: [String] = []
         do {
             checkpoints = try await setCheckpointsAside(suffix)
             try await fileGate.run {
                 try await onDisk {
                     for part in parts { try store.setAside(path: part, as: part + suffix) }
-                    try store.removeKept(directory.seed(id))
                     try store.remove(path: directory.runRecord(id))
                 }
             }

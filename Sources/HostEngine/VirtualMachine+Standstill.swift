@@ -160,7 +160,7 @@ extension VirtualMachine {
     /// A disk that somebody else has changed since the memory was written; nil when there is none, as far as is known.
     func changedSavedDisk() async throws -> String? {
         let noted = record.savedDisks
-        return try await onDisk { noted.first { (try? CheckpointKeeper.disk($0.path, $0.format)) != $0 }?.path }
+        return try await onDisk { noted.first { !$0.isAsKnown(fileStatus($0.path)) }?.path }
     }
 
     /// Runs something of Roost's own that changes files of a saved machine and not what they hold.

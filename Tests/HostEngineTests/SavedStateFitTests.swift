@@ -2,6 +2,7 @@ import ConfigStore
 import QEMUDriver
 import RoostPrimitives
 import Testing
+import VMConfiguration
 
 @testable import HostEngine
 
@@ -21,6 +22,17 @@ import Testing
         (info.machineType, info.processorModel, info.accelerator) = ("pc-q35-7.2", "qemu64", "tcg")
         (info.memoryMiB, info.processors, info.qemuVersion) = (512, 2, "7.2.22")
         return info
+    }
+
+    @Test(arguments: [
+        (size: UInt64(7), changed: Int64(5_000_000_123), isKnown: true),
+        // A program that keeps whole seconds.
+        (7, 5_000_000_000, true), (7, 5_000_000_124, false), (7, 6_000_000_000, false), (8, 5_000_000_123, false),
+    ])
+    func diskIsKnownByItsSizeAndItsTime(size: UInt64, changed: Int64, isKnown: Bool) {
+        let disk = CheckpointRecord.Disk(path: "/disk", sizeInBytes: 7, changed: 5_000_000_123)
+        #expect(disk.isAsKnown((size, changed)) == isKnown)
+        #expect(!disk.isAsKnown(nil))
     }
 
     @Test func stateOfThisMachineAndOfAnOlderQEMUFits() {

@@ -304,8 +304,9 @@ extension Integration {
                 let id = "22222222-2222-2222-2222-222222222222"
                 let picture = try await refusal { _ = try await roostd.client.screenshot(id) }
                 #expect(picture?.code == .corrupt)
-                // Removing a broken machine keeps its bytes and its UEFI variables beside it, and nothing else of it.
+                // Removing a broken machine keeps its bytes, its UEFI variables and its seed beside it, and nothing else of it.
                 try Files.write("variables", "\(roostd.virtualMachines)/\(id).vmgs")
+                try Files.write("seed", "\(roostd.virtualMachines)/\(id).seed.iso")
                 try Files.write("record", "\(roostd.virtualMachines)/\(id).vmrs")
                 let removal = try await roostd.client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
                 let kept = try #require(
@@ -314,7 +315,9 @@ extension Integration {
                 )
                 #expect(Files.read("\(roostd.stateDirectory)/\(kept)") == contents[id])
                 let left = roostd.stateFiles().filter { $0.contains(id) }
-                #expect(left.contains { $0.contains("\(id).vmgs.removed-") }, "\(left)")
+                for name in ["vmgs", "seed.iso"] {
+                    #expect(left.contains { $0.contains("\(id).\(name).removed-") }, "\(left)")
+                }
                 #expect(left.allSatisfy { $0.contains(".removed-") || $0.contains(".damaged-") }, "\(left)")
             }
         }

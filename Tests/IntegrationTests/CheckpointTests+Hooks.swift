@@ -28,6 +28,7 @@ extension Integration.CheckpointTests {
             let insisted = try await client.createCheckpoint(of: "web", .init(kind: .production), waitSeconds: 60)
             #expect(insisted.error?.code == .invalidState, "\(insisted)")
             _ = try await console.shell("rm /run/refuse; echo x > /data/after && sync", within: 20)
+            try await cancelWhileFrozen(roostd, console)
             try await killWhileFrozen(roostd, console)
             try await roostd.turnOff("web")
             for disk in try await client.disks() { try await tool("qemu-img", "check", "-q", disk.path) }
@@ -39,6 +40,21 @@ extension Integration.CheckpointTests {
 
     private func putHook(_ body: String, _ console: GuestConsole) async throws {
         _ = try await console.shell("printf '%s\\n' '#!/bin/sh' '\(body)' >/run/hook; chmod 755 /run/hook")
+    }
+
+    /// Cancels while the guest is being frozen: from then on to the thaw the checkpoint is taken to its end.
+    private func cancelWhileFrozen(_ roostd: Roostd, _ console: GuestConsole) async throws {
+        let client = roostd.client
+        try await putHook("[ $1 = thaw ] || { touch /run/freezing; sleep 2; }", console)
+        let job = try await client.createCheckpoint(of: "web", .init(name: "cancelled late"))
+        let wait =
+            "n=0; until [ -e /run/freezing ] || [ $n -gt 500 ]; do n=$((n+1)); usleep 20000; done; ls /run/freezing"
+        _ = try await console.shell(wait, within: 30)
+        _ = try await client.cancelJob(job.id)
+        _ = try await console.shell("echo x > /data/after && sync", within: 20)
+        let ended = try await client.job(job.id, waitSeconds: 60)
+        let made = try await client.checkpoint(of: "web", try #require(try ended.succeeded().result))
+        #expect(made.summary.name == "cancelled late" && made.receipt.consistency == .fileSystem, "\(made)")
     }
 
     /// Takes checkpoints until the agent was killed while a write waited for the thaw; after each the guest writes.

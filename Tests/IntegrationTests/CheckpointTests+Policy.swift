@@ -70,6 +70,14 @@ extension Integration.CheckpointTests {
                 // Its disks can branch all the same.
                 let frozen = try await client.checkpoint(of: "web", try await take(roostd, "web", "with VHDX")).receipt
                 #expect(frozen.consistency == .fileSystem && frozen.lease == "guestTimer", "\(frozen)")
+                // What the guest has written since goes into the VHDX file below it.
+                _ = try await again.shell("dd if=/dev/urandom of=/dev/sdb bs=1M count=8 conv=fsync", within: 60)
+                let sum = try await again.shell("md5sum </dev/sdb", within: 60)
+                try await client.removeCheckpoint(of: "web", "with VHDX", waitSeconds: 120).succeeded()
+                #expect(try await client.drives(of: "web").contains { $0.path == path })
+                _ = try await again.shell("echo 3 >/proc/sys/vm/drop_caches")
+                #expect(try await again.shell("md5sum </dev/sdb", within: 60) == sum)
+                try await tool("qemu-img", "check", "-q", "-U", path)
                 try await forbid("guest-fsfreeze-freeze", roostd, again)
             }
             let crash = try await client.checkpoint(of: "web", try await take(roostd, "web", "crash"))
@@ -109,6 +117,25 @@ extension Integration.CheckpointTests {
                 seen = try await console.shell("sort -u /tmp/seen | tr '\\n' ','")
             }
             #expect(seen.contains("33554432"), "\(seen)")
+            // Given up while the guest writes what a freeze would wait for: nothing is frozen, and nothing kept.
+            var isGivenUp = false
+            for number in 1...10 where !isGivenUp {
+                let job = try await client.createCheckpoint(of: "web", .init(name: "given up \(number)"))
+                _ = try await console.shell(
+                    "n=0; until [ -e /run/roost-freeze-lease.undo ] || [ $n -gt 100 ]; do n=$((n+1)); usleep 20000; done",
+                    within: 30
+                )
+                _ = try? await client.cancelJob(job.id)
+                let ended = try await client.job(job.id, waitSeconds: 60)
+                isGivenUp = ended.state == .cancelled
+                #expect(isGivenUp || ended.state == .succeeded, "\(ended)")
+                let rows = try await client.checkpoints(of: "web")
+                #expect(rows.contains { $0.name == "given up \(number)" } != isGivenUp)
+                #expect(try await console.shell(limits) == before, "\(ended)")
+                let timers = "grep -ls roost-freeze-leas[e] /proc/[0-9]*/cmdline || echo none-$((40+2))"
+                #expect(try await console.shell(timers).contains("none-42"), "\(ended)")
+            }
+            #expect(isGivenUp)
             _ = try await console.shell("touch /tmp/enough; echo x > /data/after && sync", within: 60)
         }
     }

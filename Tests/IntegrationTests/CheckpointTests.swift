@@ -101,6 +101,13 @@ extension Integration {
                 let base = try #require(try await client.checkpoint(of: "web", first).disks.first?.path)
                 let attach = try await refusal { try await client.attachDisk(to: "bare", .init(path: base)) }
                 #expect(attach?.code == .busy && attach?.message.contains("same") == true)
+                var other = CreateVirtualMachineRequest(name: "other")
+                other.disk = base
+                let create = try await client.createVirtualMachine(other, waitSeconds: 30).error
+                #expect(
+                    create?.code == .busy && create?.message.contains("same") == true,
+                    "\(String(describing: create))"
+                )
                 let resize = try await client.resizeDisk(.init(path: base, sizeBytes: 128 << 20), waitSeconds: 30)
                 #expect(code(resize) == .busy)
 

@@ -55,8 +55,10 @@ extension Integration {
         private func settle(_ roostd: Roostd, _ job: Job) async throws -> GuestConsole {
             let client = roostd.client
             try await roostd.startIfNeeded()
-            for other in try await client.jobs() where other.state == .running {
-                _ = try await client.job(other.id, waitSeconds: 120)
+            // One that comes to nothing may begin another, which merges what it has left.
+            while let other = try await client.jobs().first(where: { $0.state == .running }) {
+                let ended = try await client.job(other.id, waitSeconds: 120)
+                try #require(ended.state != .running, "\(ended)")
             }
             for _ in 1...5 {
                 // A QEMU that was killed may not be known to have ended yet.

@@ -127,5 +127,33 @@ extension Integration {
                 #expect(try await client.virtualMachine("web").checkpointSchedule == nil)
             }
         }
+
+        @Test func guestThatRunsIsFrozenForEachAndTheOldestIsMergedBelowIt() async throws {
+            try await withRoostd("schedule-guest") { roostd in
+                let client = roostd.client
+                let id = try await roostd.createGuest("web", generation: 1)
+                var console = try await roostd.boot("web")
+                #expect(try await set(roostd, "--checkpoint-every", "1h", "--checkpoint-keep", "1").status == 0)
+                var last = ""
+                for number in 1...2 {
+                    _ = try await console.shell("echo by-itself-\(number) >/data/mark && sync", within: 20)
+                    try await roostd.waitForAgent("web")
+                    try await pass(hours: 1, roostd, id)
+                    #expect(try await roostd.state("web") == .running)
+                    #expect(try await job(roostd).state == .succeeded, "\(number)")
+                    let rows = try await client.checkpoints(of: "web")
+                    #expect(rows.count == 1 && rows[0].isAutomatic && rows[0].id.uppercased != last, "\(rows)")
+                    last = rows[0].id.uppercased
+                    let receipt = try await client.checkpoint(of: "web", last).receipt
+                    #expect(receipt.consistency == .fileSystem && receipt.freezeMicroseconds != nil, "\(receipt)")
+                    console = try await roostd.console("web")
+                }
+                _ = try await console.shell("echo too-late >/data/mark && sync", within: 20)
+                let request = ApplyCheckpointRequest(turnOff: true)
+                try await client.applyCheckpoint(to: "web", last, request, waitSeconds: 60).succeeded()
+                console = try await roostd.boot("web")
+                #expect(try await console.shell("cat /data/mark").contains("by-itself-2"))
+            }
+        }
     }
 }

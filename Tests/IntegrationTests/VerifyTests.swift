@@ -163,6 +163,12 @@ extension Integration {
                 #expect(try await client.job(job.id, waitSeconds: 30).state == .cancelled)
                 #expect(traces(roostd).isEmpty && roostd.qemus.isEmpty)
                 #expect(try await verification(roostd, "one") == nil)
+                // Nobody will use what it says when the host goes down.
+                let late = try await client.verifyCheckpoint(of: "web", "one")
+                try await eventually("the copy runs") { !roostd.qemus.isEmpty }
+                try await client.stopGuests(waitSeconds: 60).succeeded()
+                #expect(try await client.job(late.id, waitSeconds: 30).state == .cancelled)
+                #expect(traces(roostd).isEmpty && roostd.qemus.isEmpty)
 
                 for _ in 1...3 {
                     _ = try await client.verifyCheckpoint(of: "web", "one")

@@ -218,9 +218,12 @@ import Testing
         configuration.memory.dynamicMemoryEnabled = true
         configuration.processors.limit = 50_000
         configuration.firmware.numLock = true
+        configuration.automaticCheckpointsEnabled = true
         let plan = try plan(configuration, .restore)
         let warning = try #require(plan.warnings.first { $0.contains("without effect") })
-        for name in ["dynamic memory", "limit", "Num Lock"] { #expect(warning.contains(name), "\(warning)") }
+        for name in ["dynamic memory", "limit", "automatic checkpoint", "Num Lock"] {
+            #expect(warning.contains(name), "\(warning)")
+        }
         for name in ["weight", "reservation", "chassis"] { #expect(!warning.contains(name), "\(warning)") }
         #expect(plan.configuration.processors.limit == 50_000 && plan.configuration.memory.dynamicMemoryEnabled)
     }

@@ -149,10 +149,10 @@ extension CheckpointKeeper {
 }
 
 extension CheckpointRecord.Disk {
-    /// Whether a file that looks like this is the one that the checkpoint knows.
+    /// Whether a file that looks like this is the one that was written down.
     ///
     /// Of one that Roost itself is changing nothing is known. Some programs keep times in whole seconds (tar's own format).
-    fileprivate func isAsKnown(_ status: (size: UInt64, changed: Int64)?) -> Bool {
+    func isAsKnown(_ status: (size: UInt64, changed: Int64)?) -> Bool {
         guard let status else { return false }
         if changed == 0 { return true }
         let second: Int64 = 1_000_000_000

@@ -3,6 +3,7 @@ import QEMUDriver
 import QMP
 import RoostAPI
 import RoostPrimitives
+import Synchronization
 import VMConfiguration
 
 /// Checkpoints of a guest that runs.
@@ -49,11 +50,16 @@ extension CheckpointKeeper {
             try await makeOverlays(plan)
             try await running.openOverlays(plan)
             try Task.checkCancellation()
-            // From here to the thaw nobody's change of mind counts.
+            // From the freeze to the thaw nobody's change of mind counts.
             let (path, branch) = (directory.guestState(machine.id), plan)
-            let instant = try await Task {
-                try await Self.takeInstant(branch, running, rest, announce, variables: path)
-            }.value
+            let wish = CancellationWish()
+            let instant = try await withTaskCancellationHandler {
+                try await Task {
+                    try await Self.takeInstant(branch, running, rest, announce, variables: path, wish)
+                }.value
+            } onCancel: {
+                wish.express()
+            }
             try await keep(instant, id, machine.id)
             _ = try await machine.commit { configuration in
                 try configuration.branch(plan)
@@ -101,12 +107,15 @@ extension CheckpointKeeper {
     }
 
     /// Freezes, branches, thaws.
+    ///
+    /// - Throws: `CancellationError` when it is given up before the freeze.
     private static func takeInstant(
         _ plan: BranchPlan,
         _ running: RunningMachine,
         _ rest: Rest,
         _ announce: @Sendable (_ isFrozen: Bool) -> Void,
-        variables path: String
+        variables path: String,
+        _ wish: CancellationWish
     ) async throws -> Instant {
         var instant = Instant(receipt: CheckpointReceipt())
         let clock = ContinuousClock()
@@ -118,7 +127,8 @@ extension CheckpointKeeper {
         case .freeze(var wanted):
             instant.receipt.agentVersion = wanted.version
             do {
-                try await wanted.prepare()
+                try await wanted.prepare(wish)
+                try wish.check()
                 begun = clock.now
                 freeze = wanted
                 frozen = try await wanted.begin()
@@ -126,6 +136,7 @@ extension CheckpointKeeper {
                 announce(true)
             } catch {
                 if let freeze { _ = try? await freeze.end() } else { await wanted.giveUp() }
+                if error is CancellationError { throw error }
                 throw error as? GuestFreeze.Unable
                     ?? GuestFreeze.Unable(description: (error as? QMPError)?.message ?? "\(error)")
             }
@@ -239,6 +250,17 @@ extension CheckpointKeeper {
 /// Runs something to its end, whatever becomes of the caller's task.
 func uncancelled(_ body: @escaping @Sendable () async throws -> Void) async throws {
     try await Task { try await body() }.value
+}
+
+/// A cancellation that is only heeded where the work looks at it.
+final class CancellationWish: Sendable {
+    private let isExpressed = Mutex(false)
+
+    func express() { isExpressed.withLock { $0 = true } }
+
+    func check() throws {
+        if isExpressed.withLock({ $0 }) { throw CancellationError() }
+    }
 }
 
 extension Duration {

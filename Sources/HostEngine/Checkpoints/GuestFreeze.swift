@@ -84,10 +84,12 @@ struct GuestFreeze: Sendable {
 
     /// Writes out what the guest has not written yet, so that the freeze finds little to do, and starts what limits it.
     ///
-    /// - Throws: ``Unable`` when that cannot be started; nothing may be frozen then, and ``giveUp()`` is to be called.
-    mutating func prepare() async throws {
+    /// - Parameter wish: heeded while the guest writes, which may take its time.
+    /// - Throws: ``Unable`` when that cannot be started, `CancellationError` when that is wished for; nothing may be frozen
+    ///   then, and ``giveUp()`` is to be called.
+    mutating func prepare(_ wish: CancellationWish) async throws {
         guard !plan.usesVSS else { return }
-        let refusal = canExecute ? try await startTimer() : "its agent does not offer guest-exec"
+        let refusal = canExecute ? try await startTimer(wish) : "its agent does not offer guest-exec"
         guard let refusal else { return }
         begun = .now
         do {
@@ -98,12 +100,12 @@ struct GuestFreeze: Sendable {
     }
 
     /// Starts the timer in the guest; returns why that forbids it, nil when it runs.
-    private mutating func startTimer() async throws -> String? {
+    private mutating func startTimer(_ wish: CancellationWish) async throws -> String? {
         do {
             let answer = try await run("\(FreezeLease.needs) || exit; \(GuestWriteback.question)", within: 10)
             guard answer.exitCode == 0 else { return "it has no fsfreeze(8)" }
             let writeback = GuestWriteback(answer.output).flatMap { $0.isLarge ? $0 : nil }
-            if writeback == nil { try await finish("sync", within: 30) }
+            if writeback == nil { try await finish("sync", within: 30, wish) }
             lowered = writeback
             let script = FreezeLease.script(
                 seconds: leaseSeconds,
@@ -120,10 +122,10 @@ struct GuestFreeze: Sendable {
             )
             if let timer, writeback != nil {
                 // A guest that writes without end would have filled its memory again behind a sync.
-                try await waitUntilReady(timer, within: 60)
+                try await waitUntilReady(timer, within: 60, wish)
             } else {
                 // Once more what was written since; a guest that writes without end is not waited for.
-                _ = try? await finish("sync", within: leaseSeconds / 4)
+                _ = try? await finish("sync", within: leaseSeconds / 4, wish)
             }
             return nil
         } catch let error as QMPError where error.code == .refused {
@@ -134,15 +136,24 @@ struct GuestFreeze: Sendable {
     }
 
     /// Runs a script in the guest's shell to its end, which has to be a good one.
-    private func finish(_ script: String, within seconds: Int) async throws {
-        let status = try await run(script, within: seconds)
+    private func finish(
+        _ script: String,
+        within seconds: Int,
+        _ wish: CancellationWish = CancellationWish()
+    ) async throws {
+        let status = try await run(script, within: seconds, wish)
         guard status.exitCode == 0 else { throw Unable(description: "\(script) fails in the guest") }
     }
 
     /// Waits until the time of the timer has begun, and knows when that was at the earliest.
-    private mutating func waitUntilReady(_ timer: Int64, within seconds: Int) async throws {
+    private mutating func waitUntilReady(
+        _ timer: Int64,
+        within seconds: Int,
+        _ wish: CancellationWish
+    ) async throws {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < deadline {
+            try wish.check()
             let asked = ContinuousClock.now
             if try await run(FreezeLease.isReady(timer), within: 10).exitCode == 0 { return }
             begun = asked
@@ -151,7 +162,11 @@ struct GuestFreeze: Sendable {
         throw Unable(description: "what it has to write first is not written in \(seconds) s")
     }
 
-    private func run(_ script: String, within seconds: Int) async throws -> GuestProcessStatus {
+    private func run(
+        _ script: String,
+        within seconds: Int,
+        _ wish: CancellationWish = CancellationWish()
+    ) async throws -> GuestProcessStatus {
         let id = try await agent.execute(
             GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", script])
         )
@@ -159,6 +174,7 @@ struct GuestFreeze: Sendable {
         while true {
             let status = try await agent.execute(GuestAgentCommands.ExecStatus(processID: id))
             if status.hasExited { return status }
+            try wish.check()
             guard ContinuousClock.now < deadline else {
                 throw Unable(description: "the guest does not finish \(script)")
             }

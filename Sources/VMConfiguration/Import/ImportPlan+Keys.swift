@@ -71,6 +71,7 @@ extension ImportPlan {
             ("nested virtualization", processors.nestedVirtualization),
             ("the hidden hypervisor", processors.hypervisorHidden),
             ("threads per core", processors.threadsPerCore > 1),
+            ("an automatic checkpoint at each start", configuration.automaticCheckpointsEnabled),
             ("Num Lock", firmware.numLock),
             ("the pause when nothing boots", firmware.pauseAfterBootFailure),
             ("the protocol of network boot", firmware.pxePreferredProtocol != .ipv4),

@@ -9,8 +9,9 @@ struct CheckpointCommand: ParsableCommand {
         abstract: "Take, apply and remove checkpoints of virtual machines.",
         discussion: help(
             """
-            A checkpoint keeps the disks, the settings and the UEFI variables of a virtual machine as they are. Disks \
-            branch off in a moment and cost what is written afterwards. One can be taken and removed while the guest runs.
+            A checkpoint keeps the disks, the settings and the UEFI variables of a virtual machine as they are, a standard \
+            one of a guest that runs its memory too. Disks branch off in a moment and cost what is written afterwards. One \
+            can be taken and removed while the guest runs.
             """,
             example: "roost checkpoint create web --name \"before the upgrade\"\nroost checkpoint list web"
         ),
@@ -38,8 +39,9 @@ struct CheckpointCreate: AsyncParsableCommand {
         discussion: help(
             """
             The checkpoint's GUID is printed. What the machine writes from then on goes to new files beside its disks. The \
-            file systems of a guest that runs are frozen for that moment by its agent; roost checkpoint show says what was \
-            consistent. Ctrl-C cancels the work: nothing half made stays.
+            file systems of a guest that runs are frozen for that moment by its agent. One that cannot be frozen has its memory \
+            kept instead, as far as the machine's checkpoint type allows. roost checkpoint show says what was consistent. \
+            Ctrl-C cancels the work: nothing half made stays.
             """,
             cmdlet: "Checkpoint-VM",
             example: "roost checkpoint create web\nroost checkpoint create web --name \"before the upgrade\""
@@ -52,10 +54,10 @@ struct CheckpointCreate: AsyncParsableCommand {
     @Option(help: "The checkpoint's name. (default: the machine's name and the time)")
     var name: String?
 
-    @Flag(help: "A production checkpoint, whatever the machine's checkpoint type says.")
+    @Flag(help: "A production checkpoint or none, with the checkpoint type Standard too.")
     var production = false
 
-    @Flag(help: "A standard checkpoint, whatever the machine's checkpoint type says.")
+    @Flag(help: "A standard checkpoint, with memory, with the checkpoint type Production too.")
     var standard = false
 
     @OptionGroup var jobs: JobOptions
@@ -154,7 +156,8 @@ struct CheckpointApply: AsyncParsableCommand {
         abstract: "Give a virtual machine the state of a checkpoint.",
         discussion: help(
             """
-            Disks, settings and UEFI variables become those of the checkpoint; the machine keeps its name. What it has written \
+            Disks, settings and UEFI variables become those of the checkpoint; the machine keeps its name. One with memory leaves \
+            the machine saved: its start goes on from there. A saved state that the machine had is lost. What it has written \
             since its last checkpoint is lost, unless --checkpoint-first keeps it. A machine that runs is refused, unless \
             --turn-off ends its guest, as if the power were cut. The guest is told by a new VM-Generation ID. On a terminal \
             the command asks first; scripts say --yes.

@@ -30,8 +30,8 @@ struct HostScrub: AsyncParsableCommand {
         commandName: "scrub",
         abstract: "Check every byte of Roost's own files and their second copies, and repair what is damaged.",
         discussion: help(
-            "The files are configurations, run records, UEFI variables (but for those of guests that run), seeds, the "
-                + "host's own file, and the memory of saved machines and checkpoints, which has no second copy. roostd does "
+            "The files are configurations, run records, UEFI variables (but for those of guests that run), seeds, "
+                + "what upgrades have sealed, the host's own file, and the memory of saved machines and checkpoints, which has no second copy. roostd does "
                 + "so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
                 + "ends with 7 when something stays damaged. Ctrl-C cancels.",
             cmdlet: "nothing like it",
@@ -55,8 +55,8 @@ struct HostStopGuests: AsyncParsableCommand {
         commandName: "stop-guests",
         abstract: "Stop all running virtual machines as their automatic stop actions say.",
         discussion: help(
-            "The service manager calls this when the host shuts down. A guest that does not shut down within two "
-                + "minutes is turned off.",
+            "The service manager calls this when the host shuts down. A guest whose memory is not written within two "
+                + "minutes is asked to shut down; one that does not shut down within two minutes is turned off.",
             cmdlet: "AutomaticStopAction of Set-VM",
             example: "roost host stop-guests"
         )

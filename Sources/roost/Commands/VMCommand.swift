@@ -8,7 +8,8 @@ struct VMCommand: ParsableCommand {
         commandName: "vm",
         abstract: "Create, run and change virtual machines.",
         discussion: help(
-            "A machine is named by its name or its GUID. start, stop, restart, pause, resume and remove take several at once.",
+            "A machine is named by its name or its GUID. start, stop, restart, pause, resume, save, discard-saved-state, "
+                + "update-version and remove take several at once.",
             example: "roost vm create web --image debian-12.qcow2 --start\nroost vm list"
         ),
         subcommands: [
