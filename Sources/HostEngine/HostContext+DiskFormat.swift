@@ -40,11 +40,11 @@ extension HostContext {
         if let recorded, recorded.rawValue == info.format { return recorded }
         if let recorded {
             let isKnown = RoostSettings.DiskFormat(rawValue: info.format) != nil
-            let other = isKnown ? ", or \(info.format) if you converted it" : ""
+            let other = isKnown ? ", or --format \(info.format) if you converted it" : ""
             throw APIError(
                 .invalidArgument,
                 "the disk \(path) was used as \(recorded.rawValue) and looks like \(info.format) now, which its guest may have "
-                    + "brought about: state the format, \(recorded.rawValue)\(other) (--format; --disk-format of 'roost vm create')"
+                    + "brought about: say --format \(recorded.rawValue)\(other) ('roost vm create' calls it --disk-format)"
             )
         }
         guard let format = RoostSettings.DiskFormat(rawValue: info.format) else {
@@ -56,8 +56,8 @@ extension HostContext {
         if let other = info.backingFile ?? info.dataFile {
             throw APIError(
                 .invalidArgument,
-                "the disk \(path) needs the file \(other): state the format \(info.format) if that is meant (--format; --disk-format of "
-                    + "'roost vm create'), or make one disk of both with 'qemu-img convert'"
+                "the disk \(path) needs the file \(other): say --format \(info.format) if that is meant ('roost vm "
+                    + "create' calls it --disk-format), or make one disk of both with 'qemu-img convert'"
             )
         }
         return format
