@@ -102,7 +102,7 @@ struct GuestFreeze: Sendable {
     /// Starts the timer in the guest; returns why that forbids it, nil when it runs.
     private mutating func startTimer(_ wish: CancellationWish) async throws -> String? {
         do {
-            let answer = try await run("\(FreezeLease.needs) || exit; \(GuestWriteback.question)", within: 10)
+            let answer = try await run("\(FreezeLease.needs) || exit; \(GuestWriteback.question)", within: 10, wish)
             guard answer.exitCode == 0 else { return "it has no fsfreeze(8)" }
             let writeback = GuestWriteback(answer.output).flatMap { $0.isLarge ? $0 : nil }
             if writeback == nil { try await finish("sync", within: 30, wish) }
@@ -136,21 +136,13 @@ struct GuestFreeze: Sendable {
     }
 
     /// Runs a script in the guest's shell to its end, which has to be a good one.
-    private func finish(
-        _ script: String,
-        within seconds: Int,
-        _ wish: CancellationWish = CancellationWish()
-    ) async throws {
+    private func finish(_ script: String, within seconds: Int, _ wish: CancellationWish? = nil) async throws {
         let status = try await run(script, within: seconds, wish)
         guard status.exitCode == 0 else { throw Unable(description: "\(script) fails in the guest") }
     }
 
     /// Waits until the time of the timer has begun, and knows when that was at the earliest.
-    private mutating func waitUntilReady(
-        _ timer: Int64,
-        within seconds: Int,
-        _ wish: CancellationWish
-    ) async throws {
+    private mutating func waitUntilReady(_ timer: Int64, within seconds: Int, _ wish: CancellationWish) async throws {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < deadline {
             try wish.check()
@@ -165,7 +157,7 @@ struct GuestFreeze: Sendable {
     private func run(
         _ script: String,
         within seconds: Int,
-        _ wish: CancellationWish = CancellationWish()
+        _ wish: CancellationWish? = nil
     ) async throws -> GuestProcessStatus {
         let id = try await agent.execute(
             GuestAgentCommands.Exec(path: "/bin/sh", programArguments: ["-c", script])
@@ -174,7 +166,7 @@ struct GuestFreeze: Sendable {
         while true {
             let status = try await agent.execute(GuestAgentCommands.ExecStatus(processID: id))
             if status.hasExited { return status }
-            try wish.check()
+            try wish?.check()
             guard ContinuousClock.now < deadline else {
                 throw Unable(description: "the guest does not finish \(script)")
             }

@@ -31,8 +31,8 @@ struct HostScrub: AsyncParsableCommand {
         abstract: "Check every byte of Roost's own files and their second copies, and repair what is damaged.",
         discussion: help(
             "The files are configurations, run records, UEFI variables (but for those of guests that run), seeds, "
-                + "what upgrades have sealed, the host's own file, and the memory of saved machines and checkpoints, which has no second copy. roostd does "
-                + "so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
+                + "what upgrades have sealed, the host's own file, and the memory of saved machines and checkpoints, which "
+                + "has no second copy. roostd does so by itself once a day (roostd --scrub-interval). What was repaired is told as warnings; "
                 + "ends with 7 when something stays damaged. Ctrl-C cancels.",
             cmdlet: "nothing like it",
             example: "roost host scrub"
