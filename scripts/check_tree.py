@@ -18,7 +18,7 @@ LINES_MAX = 500
 TASKS = {
     "Sources/HostEngine/Checkpoints/CheckpointKeeper+Live.swift",
     "Sources/HostEngine/Checkpoints/CheckpointKeeper+Standard.swift",
-    "Sources/HostEngine/Checkpoints/VirtualMachine+Checkpoints.swift",
+    "Sources/HostEngine/Checkpoints/VirtualMachine+Merge.swift",
     "Sources/HostEngine/Host+Create.swift",
     "Sources/HostEngine/Host.swift",
     "Sources/HostEngine/JobCenter.swift",

@@ -48,9 +48,11 @@ package actor Host {
         let isHostStart = await context.switches.lastBootID != context.bootID
         await readCheckpoints()
         let due = await recoverAll(isHostStart: isHostStart)
-        await settleCheckpoints(starting: Set(due.map(\.id)))
+        let unmerged = await settleCheckpoints()
         try await context.switches.note(bootID: context.bootID)
         startAutomatically(due)
+        // A guest that starts does not wait for its files to be merged.
+        for machine in unmerged { await mergeWhatIsSpare(of: machine) }
     }
 
     /// A broken file beside another one of the same machine says so: the other one may be what is wanted.

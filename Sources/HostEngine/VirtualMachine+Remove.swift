@@ -126,9 +126,9 @@ extension VirtualMachine {
             isRemoved = false
             throw error
         }
-        let files = (parts + checkpoints).flatMap { part -> [String] in
-            let kept = part + suffix
-            return [kept, "\(directory.copies)/\(kept.split(separator: "/").last ?? "").kept"]
+        let copies = directory.ofCheckpoints.copies
+        let files = [(parts, directory.copies), (checkpoints, copies)].flatMap { paths, copies in
+            paths.flatMap { ["\($0)\(suffix)", "\(copies)/\($0.split(separator: "/").last ?? "")\(suffix).kept"] }
         }.filter { fileExists($0) }
         let notes =
             files.isEmpty ? [] : ["what is left of its configuration is kept as " + files.joined(separator: " and ")]

@@ -24,6 +24,11 @@ extension VirtualMachine {
 
     /// Starts the machine; from its saved state when it has one, unless that is given up.
     package func start(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
+        guard let idleMerge else { return try await begin(request, reporter) }
+        try await start(aheadOf: idleMerge) { try await begin(request, reporter) }
+    }
+
+    private func begin(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
         if request.discardSavedState == true, cycle.state == .saved { try await discardSavedState() }
         if request.acceptChangedDisks == true { try await acceptChangedDisks(reporter) }
         guard cycle.state == .saved else { return try await perform(.start) }

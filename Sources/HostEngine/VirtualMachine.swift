@@ -68,6 +68,10 @@ package actor VirtualMachine {
     var isClockBehind = false
     /// The merge of disk files beside a guest that runs.
     var mergeWork: Task<Void, any Error>?
+    /// The merge of disk files while the machine is off.
+    var idleMerge: Task<Void, any Error>?
+    /// Starts for which such a merge makes room.
+    let startsAhead = Tally()
     /// The stops and resumes that Roost makes for a moment and that nobody is told of.
     var hiddenStops = 0
     var hiddenResumes = 0
@@ -106,11 +110,14 @@ package actor VirtualMachine {
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
         if isBusyWithDisks, command == .start {
-            throw APIError(
-                .busy,
-                "cannot start \(name) while a checkpoint is applied or removed: wait for that job, or cancel it, which leaves "
-                    + "disk files to be merged later ('roost job list', 'roost job cancel')"
-            )
+            if let idleMerge { return try await start(aheadOf: idleMerge) { try await carryOut(command) } }
+            // The merge beside a guest that has ended is about to end as well.
+            if mergeWork == nil {
+                throw APIError(
+                    .busy,
+                    "cannot start \(name) while a checkpoint is applied: wait for that job ('roost job list')"
+                )
+            }
         }
         switch command {
         case .pause:

@@ -202,7 +202,11 @@ extension Integration.CheckpointTests {
             }
             try await roostd.start()
             let removal = try await client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
-            #expect(removal.warnings.contains { $0.contains("\(first).vmcx.removed-") }, "\(removal.warnings)")
+            let copy = "Configuration Copies/Snapshots/\(first).vmcx.removed-"
+            for name in ["Snapshots/\(first).vmcx.removed-", copy] {
+                #expect(removal.warnings.contains { $0.contains(name) }, "\(removal.warnings)")
+                #expect(roostd.stateFiles().contains { $0.hasPrefix(name) })
+            }
             #expect(try await holds(base, 1))
             // Nobody holds the disk any more, not after a restart either.
             await roostd.kill9()
@@ -210,6 +214,41 @@ extension Integration.CheckpointTests {
             #expect(try await client.host().warnings.allSatisfy { !$0.contains("checkpoint") })
             _ = try await roostd.create("next")
             _ = try await client.attachDisk(to: "next", .init(path: base))
+        }
+    }
+    @Test func brokenMachineThatWasRemovedComesBackWithItsCheckpointsWhenItsFilesGetTheirNamesBack() async throws {
+        try await withRoostd("checkpoint-broken-back") { roostd in
+            let client = roostd.client
+            let id = try await machine(roostd)
+            let first = try await take(roostd, "web", "c")
+            await roostd.kill9()
+            let backup = try #require(Files.read(roostd.configuration(id)))
+            for file in [roostd.configuration(id), "\(roostd.stateDirectory)/Configuration Copies/\(id).vmcx.copy"] {
+                try Files.write(Data(repeating: 0x5A, count: 70_000), file)
+            }
+            try await roostd.start()
+            try await client.removeVirtualMachine(id, waitSeconds: 30).succeeded()
+            #expect(try await client.virtualMachines().isEmpty)
+            await roostd.kill9()
+
+            let set = roostd.stateFiles().filter { $0.contains(".removed-") && !$0.hasSuffix(".kept") }
+            for file in set {
+                let name = file.split(separator: ".removed-", maxSplits: 1)[0]
+                try FileManager.default.moveItem(
+                    atPath: "\(roostd.stateDirectory)/\(file)",
+                    toPath: "\(roostd.stateDirectory)/\(name)"
+                )
+            }
+            try FileManager.default.removeItem(atPath: roostd.configuration(id))
+            try Files.write(backup, roostd.configuration(id))
+            try await roostd.start()
+            #expect(try await client.checkpoints(of: "web").map(\.id.uppercased) == [first])
+            try await client.applyCheckpoint(to: "web", "c", waitSeconds: 30).succeeded()
+            try await roostd.start("web")
+            try await roostd.turnOff("web")
+            try await client.removeCheckpoint(of: "web", "c", waitSeconds: 30).succeeded()
+            // Both have their second copies again.
+            #expect(roostd.stateFiles().contains("Configuration Copies/\(id).vmcx.copy"))
         }
     }
 }

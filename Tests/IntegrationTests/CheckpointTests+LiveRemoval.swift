@@ -228,6 +228,30 @@ extension Integration.CheckpointTests {
             try await client.removeCheckpoint(of: "web", "last", waitSeconds: 120).succeeded()
             #expect(try await client.disks().filter { $0.backingFile != nil }.isEmpty)
             #expect(try await holds("third"))
+
+            // A machine that is off starts in the middle.
+            try await roostd.waitForAgent("web")
+            _ = try await take(roostd, "web", "off")
+            try await fill("fourth")
+            try await roostd.turnOff("web")
+            job = try await removing("off")
+            try await client.startVirtualMachine("web", waitSeconds: 120).succeeded()
+            job = try await client.job(job.id, waitSeconds: 120)
+            try job.succeeded()
+            // The guest has not waited for the merge, which has gone on below it.
+            var order: [String] = []
+            for try await event in client.events(since: 0) {
+                if event.job == job.id { order.append(event.kind) }
+                if event.kind == "vm.state", event.message.hasSuffix("running"), order == ["job.started"] {
+                    order.append("running")
+                }
+                if order.last == "job.ended" { break }
+            }
+            #expect(order == ["job.started", "running", "job.ended"])
+            #expect(try await client.disks().filter { $0.backingFile != nil }.isEmpty)
+            console = try await roostd.console("web")
+            try await console.waitUntilReady()
+            #expect(try await holds("fourth"))
             try await roostd.turnOff("web")
         }
     }

@@ -24,25 +24,16 @@ extension Host {
         }
     }
 
-    /// Completes or undoes what an earlier roostd was doing with the checkpoints of machines that are off.
-    ///
-    /// - Parameter starting: machines that are about to start; no merge keeps them waiting.
-    func settleCheckpoints(starting: Set<GUID>) async {
+    /// Completes or undoes what an earlier roostd was doing with checkpoints; returns the machines whose disk files are still
+    /// to be merged.
+    func settleCheckpoints() async -> [VirtualMachine] {
         let directory = context.directory
         let noted = (try? await onDisk { try BranchingNote.machines(in: directory) }) ?? []
-        for id in Set(noted).union(context.keeper.shelf.machinesWithArmed) {
-            guard let machine = machines[id], await machine.settleCheckpointsAtStart(), !starting.contains(id) else {
-                continue
-            }
-            _ = await context.jobs.run(
-                "checkpoint.merge",
-                subject: await machine.name,
-                virtualMachine: id
-            ) { reporter in
-                try await machine.mergeLeftovers(besides: { await self.disksInUse(besides: id) }, reporter)
-                return nil
-            }
+        var unmerged: [VirtualMachine] = []
+        for id in Set(noted).union(context.keeper.shelf.machinesWithArmed).sorted() {
+            if let machine = machines[id], await machine.settleCheckpointsAtStart() { unmerged.append(machine) }
         }
+        return unmerged
     }
 
     /// Looks at every byte of all checkpoints' configurations and UEFI variables, and puts right what is damaged.
@@ -105,7 +96,7 @@ extension Host {
         }
     }
 
-    /// Merges what a checkpoint that came to nothing has left, as a job of its own.
+    /// Merges what a checkpoint that came to nothing, or an earlier roostd, has left, as a job of its own.
     func mergeWhatIsSpare(of machine: VirtualMachine) async {
         let id = machine.id
         guard let configuration = try? await machine.load(), !configuration.spareDisks.isEmpty else { return }

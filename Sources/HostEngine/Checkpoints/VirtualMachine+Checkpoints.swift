@@ -20,7 +20,7 @@ extension VirtualMachine {
     }
 
     /// The same for work beside which others change the configuration; to be called outside of the gate.
-    private var shared: CheckpointKeeper.Machine {
+    var shared: CheckpointKeeper.Machine {
         var machine = kept
         machine.commit = { change in try await self.gate.run { try await self.commit(change) } }
         machine.standstill = { body in try await self.atStandstill(body) }
@@ -141,21 +141,16 @@ extension VirtualMachine {
             note(hasSavedState: fileExists(host.directory.savedState(id)))
             if cycle.hasSavedState { try await noteSavedDisks() }
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
-            guard request.start != true else { return }
-            do {
-                try await giveUpSpareDisks(of: kept, besides: others, reporter)
-            } catch let error as APIError where error.code == .corrupt {
-                // The checkpoint is applied all the same.
-                await reporter.warn("disk files stay to be merged later: \(error)")
-            }
         }
-        guard request.start == true else { return }
         // The guest does not wait for files to be merged.
-        try await perform(.start)
+        if request.start == true { try await perform(.start) }
         do {
             try await mergeLeftovers(besides: others, reporter)
         } catch {
-            await reporter.warn("disk files stay to be merged later: \(APIError(translating: error))")
+            // The checkpoint is applied all the same.
+            let error = APIError(translating: error)
+            guard request.start == true || error.code == .corrupt else { throw error }
+            await reporter.warn("disk files stay to be merged later: \(error)")
         }
     }
 
@@ -188,93 +183,17 @@ extension VirtualMachine {
                     ? "the checkpoint \"\(stored.record.name)\" of \(name) was removed"
                     : "the checkpoint \"\(stored.record.name)\" of \(name) was removed, with \(ids.count - 1) that came from it"
             )
-            return true
         }
     }
 
     /// Refuses what cannot be done while the machine starts or stops.
-    private func requireSteady(_ what: String) throws {
+    func requireSteady(_ what: String) throws {
         guard !cycle.isActive || machine != nil && [.running, .paused].contains(cycle.state) else {
             throw APIError(
                 .invalidState,
                 "cannot \(what) \(name) while it is \(cycle.state.rawValue): wait until it runs, or is off"
             )
         }
-    }
-
-    /// Does something within the gate, and merges disk files behind that when it returns true.
-    ///
-    /// A machine that is off does not start before all is merged. While a guest runs other changes go on beside the merge,
-    /// and when it ends meanwhile, the merge goes on without it.
-    private func mergingDisks(
-        besides others: @escaping @Sendable () async -> Set<String>?,
-        _ reporter: JobCenter.Reporter,
-        _ body: () async throws -> Bool
-    ) async throws {
-        var isBegun = false
-        while true {
-            if isBegun { await waitUntilSteady() }
-            let beside: CheckpointKeeper.Machine? = try await gate.run {
-                guard try await isBegun ? canGoOnMerging() : body() else { return nil }
-                isBusyWithDisks = true
-                if cycle.isActive { return shared }
-                defer { isBusyWithDisks = false }
-                try await giveUpSpareDisks(of: kept, besides: others, reporter)
-                return nil
-            }
-            guard let beside else { return }
-            isBegun = true
-            let work = Task { try await giveUpSpareDisks(of: beside, besides: others, reporter) }
-            mergeWork = work
-            defer { (mergeWork, isBusyWithDisks) = (nil, false) }
-            do {
-                return try await withTaskCancellationHandler {
-                    try await work.value
-                } onCancel: {
-                    work.cancel()
-                }
-            } catch {
-                if (error as? QMPError)?.code == .closed { await waitForEnd(of: beside.running) }
-                guard !Task.isCancelled, machine?.process.identity != beside.running?.process.identity else {
-                    throw error
-                }
-            }
-        }
-    }
-
-    /// Waits until the machine neither starts nor stops.
-    private func waitUntilSteady() async {
-        let changes = host.events.listen(since: nil)
-        if !isChanging { return }
-        let id = id
-        for await event in changes where event.virtualMachine == id { if !isChanging { return } }
-    }
-
-    private var isChanging: Bool { [.starting, .stopping, .saving].contains(cycle.state) }
-
-    /// Waits until a QEMU whose connection has ended is known to have ended.
-    private func waitForEnd(of running: RunningMachine?) async {
-        guard let running else { return }
-        let changes = host.events.listen(since: nil)
-        _ = await running.process.end()
-        if machine?.process.identity != running.process.identity { return }
-        let id = id
-        for await event in changes where event.virtualMachine == id {
-            if machine?.process.identity != running.process.identity { return }
-        }
-    }
-
-    private func canGoOnMerging() -> Bool {
-        guard !isRemoved, !isBusyWithDisks, (try? requireSteady("merge the disks of")) != nil else { return false }
-        if checkpointReaders > 0 { isMergePutOff = true }
-        return checkpointReaders == 0
-    }
-
-    /// Whether a merge has met a reader of the machine's checkpoints, and is to be done now that the last one has gone.
-    func takeMergePutOff() -> Bool {
-        guard checkpointReaders == 0, isMergePutOff else { return false }
-        isMergePutOff = false
-        return true
     }
 
     /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
@@ -302,36 +221,6 @@ extension VirtualMachine {
             // Tried again before the machine starts.
             host.log.error("cannot finish a checkpoint", metadata: ["machine": "\(name)", "error": "\(error)"])
             return false
-        }
-    }
-
-    /// Merges the files that a removal which was cut off has left, unless somebody is at the disks.
-    func mergeLeftovers(
-        besides others: @escaping @Sendable () async -> Set<String>?,
-        _ reporter: JobCenter.Reporter
-    ) async throws {
-        try await mergingDisks(besides: others, reporter) { canGoOnMerging() }
-    }
-
-    private func giveUpSpareDisks(
-        of machine: CheckpointKeeper.Machine,
-        besides others: @escaping @Sendable () async -> Set<String>?,
-        _ reporter: JobCenter.Reporter
-    ) async throws {
-        let damaged = host.keeper.shelf.damaged
-        if !damaged.isEmpty {
-            await reporter.warn(
-                "checkpoints cannot be read, so nobody knows which disks they need, and files that are spare stay: "
-                    + damaged.keys.map(\.uppercased).sorted().joined(separator: ", ")
-            )
-            return
-        }
-        guard await others() != nil else {
-            await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
-            return
-        }
-        try await keepingSavedDisks {
-            try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
         }
     }
 
