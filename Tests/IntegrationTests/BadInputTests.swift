@@ -369,9 +369,23 @@ extension Integration {
         }
 
         @Test func runDirectoryThatIsTooLongIsRefused() async throws {
-            let roostd = try Roostd("long-run-directory")
-            let exit = try await roostd.startExpectingEnd(["--run-dir", "/tmp/" + String(repeating: "r", count: 100)])
+            let roostd = try Roostd("long-run-directory", runDirectoryLength: 52)
+            let exit = try await roostd.startExpectingEnd()
             #expect(exit == .exited(APIError.Code.invalidArgument.exitCode))
+            await roostd.tearDown()
+        }
+
+        @Test func machinesStartInTheLongestRunDirectory() async throws {
+            let roostd = try Roostd("longest-run-directory", runDirectoryLength: 51)
+            do {
+                try await roostd.start()
+                _ = try await roostd.create("vm")
+                try await roostd.start("vm")
+                try await roostd.turnOff("vm")
+            } catch {
+                await roostd.tearDown()
+                throw error
+            }
             await roostd.tearDown()
         }
     }

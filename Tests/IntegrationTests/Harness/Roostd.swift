@@ -14,13 +14,14 @@ actor Roostd {
     private let log: FileHandle
     private var child: Child?
 
-    /// Folders for a roostd; `stateDirectory` lies elsewhere when given.
-    init(_ label: String, stateDirectory: String? = nil) throws {
+    /// Folders for a roostd; `stateDirectory` lies elsewhere when given, and the run directory's path has as many bytes as are.
+    init(_ label: String, stateDirectory: String? = nil, runDirectoryLength: Int? = nil) throws {
         self.label = label
         // QEMU's user must be able to pass through to the disks, which rules out most temporary folders.
         base = Laboratory.unusedPath("/var/tmp/roost-test-")
         self.stateDirectory = stateDirectory ?? "\(base)/state"
-        runDirectory = Laboratory.unusedPath("/tmp/rt")
+        let path = Laboratory.unusedPath("/tmp/rt")
+        runDirectory = path + String(repeating: "r", count: max(0, (runDirectoryLength ?? 0) - path.utf8.count))
         client = RoostClient(socketPath: "\(runDirectory)/roost.sock", timeoutSeconds: 60)
         let files = FileManager.default
         try files.createDirectory(
@@ -29,9 +30,9 @@ actor Roostd {
             attributes: [.posixPermissions: 0o711]
         )
         try files.createDirectory(atPath: Laboratory.logs, withIntermediateDirectories: true)
-        let path = "\(Laboratory.logs)/\(label).log"
-        try Files.write("", path)
-        log = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        let logPath = "\(Laboratory.logs)/\(label).log"
+        try Files.write("", logPath)
+        log = try FileHandle(forWritingTo: URL(fileURLWithPath: logPath))
     }
 
     nonisolated var virtualMachines: String { "\(stateDirectory)/Virtual Machines" }
