@@ -257,9 +257,18 @@ def saved_states(guest, bare, runs, results):
 def boot_bare(guest, bare):
     say("booting the bare guest")
     bare.take_files()
-    began = time.time()
-    bare.qemu.start()
-    guest.writer.wait(began, within=BOOT_SECONDS)
+    for tries_left in (2, 1, 0):
+        began = time.time()
+        bare.qemu.start()
+        try:
+            guest.writer.wait(began, within=BOOT_SECONDS / 3)
+            break
+        except RuntimeError:
+            if not tries_left:
+                raise
+        # Seen once, behind GRUB's first line: processors that use no time.
+        say(f"  it does not come up, and is started anew: {bare.qemu.execute('query-status')}")
+        bare.qemu.stop()
     # What the other guest has been through, whose memory is to be like this one's.
     guest.writer.ask("write")
     time.sleep(AFTER_BOOT_SECONDS)
