@@ -216,6 +216,7 @@ extension Integration.CheckpointTests {
             _ = try await client.attachDisk(to: "next", .init(path: base))
         }
     }
+
     @Test func brokenMachineThatWasRemovedComesBackWithItsCheckpointsWhenItsFilesGetTheirNamesBack() async throws {
         try await withRoostd("checkpoint-broken-back") { roostd in
             let client = roostd.client
@@ -247,7 +248,7 @@ extension Integration.CheckpointTests {
             try await roostd.start("web")
             try await roostd.turnOff("web")
             try await client.removeCheckpoint(of: "web", "c", waitSeconds: 30).succeeded()
-            // Both have their second copies again.
+            // It has its second copy again.
             #expect(roostd.stateFiles().contains("Configuration Copies/\(id).vmcx.copy"))
         }
     }
