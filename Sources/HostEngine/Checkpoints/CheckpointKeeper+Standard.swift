@@ -104,12 +104,7 @@ extension CheckpointKeeper {
                 try configuration.branch(plan)
                 configuration.currentCheckpoint = id
             }
-            let stream = found.withLock { $0.stream }
-            try await withTaskCancellationHandler {
-                try await stream?.value
-            } onCancel: {
-                stream?.cancel()
-            }
+            try await found.withLock { $0.stream }?.valueOrCancelled()
             var complete = info
             complete.wasRunning = true
             try await onDisk { [complete] in try sink.finish(complete) }

@@ -66,11 +66,7 @@ extension VirtualMachine {
         (idleMerge, isBusyWithDisks) = (work, true)
         defer { (idleMerge, isBusyWithDisks) = (nil, false) }
         do {
-            try await withTaskCancellationHandler {
-                try await work.value
-            } onCancel: {
-                work.cancel()
-            }
+            try await work.valueOrCancelled()
             return .done
         } catch {
             // Whatever else went wrong goes wrong again.
@@ -89,11 +85,7 @@ extension VirtualMachine {
         mergeWork = work
         defer { (mergeWork, isBusyWithDisks) = (nil, false) }
         do {
-            try await withTaskCancellationHandler {
-                try await work.value
-            } onCancel: {
-                work.cancel()
-            }
+            try await work.valueOrCancelled()
             return true
         } catch {
             if (error as? QMPError)?.code == .closed { await waitForEnd(of: guest.running) }
