@@ -13,6 +13,8 @@ extension VirtualMachine {
     /// To be called within the gate.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         try await settleCheckpoints()
+        // What that has taken for done: the next roostd merges when this one ends before somebody here does.
+        if isMergeDue { try? await host.keeper.note(kept) }
         let configuration = try await load()
         for path in configuration.drives.filter({ $0.kind == .hardDisk }).compactMap(\.path) {
             guard let checkpoint = host.keeper.shelf.checkpoint(relyingOn: path) else { continue }
@@ -77,7 +79,7 @@ extension VirtualMachine {
                         throw APIError(.busy, "cannot start \(name): QEMU cannot use its disks", cause: error.message)
                     }
                 }
-                if saved != nil { await finishGoingOn() }
+                if saved != nil { finishGoingOn() }
                 return machine
             } catch {
                 machine.process.signal(9)

@@ -170,6 +170,8 @@ extension VirtualMachine {
 
     /// Does what the automatic stop action says; a guest that cannot be saved is asked to shut down.
     func stopForHost(timeoutSeconds: Int) async {
+        // One that waits for a merge to end is about to run.
+        if !cycle.isActive { await startsAhead.none() }
         guard cycle.isActive else { return }
         isStoppingForHost = true
         defer { isStoppingForHost = false }

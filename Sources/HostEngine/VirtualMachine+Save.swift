@@ -24,8 +24,7 @@ extension VirtualMachine {
 
     /// Starts the machine; from its saved state when it has one, unless that is given up.
     package func start(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
-        guard let idleMerge else { return try await begin(request, reporter) }
-        try await start(aheadOf: idleMerge) { try await begin(request, reporter) }
+        try await startAheadOfMerges { try await begin(request, reporter) }
     }
 
     private func begin(_ request: StartVirtualMachineRequest, _ reporter: JobCenter.Reporter) async throws {
@@ -39,7 +38,6 @@ extension VirtualMachine {
 
     /// Takes disk files that others have changed below this machine's as they are.
     private func acceptChangedDisks(_ reporter: JobCenter.Reporter) async throws {
-        try requireDisksAtRest("start")
         let (changed, id) = try await gate.run {
             try requireUsable("start")
             try requireEnded("accept changed disks of")
@@ -128,6 +126,7 @@ extension VirtualMachine {
 
     /// Deletes what there is of a saved state.
     func deleteSavedState() async throws {
+        await resumedStateRemoval?.value
         let (directory, id) = (host.directory, id)
         try await onDisk {
             let path = directory.savedState(id)
@@ -263,6 +262,7 @@ extension VirtualMachine {
             throw savedStateProblem(error)
         }
         let (from, to) = (host.directory.savedState(id), host.directory.resumedState(id))
+        await resumedStateRemoval?.value
         do {
             try await onDisk {
                 // The memory of a checkpoint has several names, and a file that has both is renamed by doing nothing.
@@ -284,11 +284,13 @@ extension VirtualMachine {
         try await onDisk { if fileExists(from) { try FileAccess.rename(from, to: to) } }
     }
 
-    /// Deletes the file from which the guest has gone on.
-    func finishGoingOn() async {
+    /// Deletes the file from which the guest has gone on; nobody waits for the tenth of a second that a GiB takes.
+    func finishGoingOn() {
         let path = host.directory.resumedState(id)
-        // At worst it takes room until the next save.
-        _ = try? await onDisk { try FileAccess.remove(path) }
+        resumedStateRemoval = Task {
+            // At worst it takes room until the next save.
+            _ = try? await onDisk { try FileAccess.remove(path) }
+        }
     }
 
     /// Finds a complete saved state at roostd's start, and ends a QEMU that has not gone on from it; what a save or a start
@@ -337,7 +339,7 @@ final class SavedStateSink: Sendable {
         writer = try SavedStateWriter(path)
     }
 
-    func append(_ bytes: UnsafeRawBufferPointer) throws {
+    func append(_ bytes: [UInt8]) throws {
         try turn.withLock { count in
             // The disks of other guests are on the same file system, as a rule.
             if count / (32 << 20) != (count + bytes.count) / (32 << 20),

@@ -64,13 +64,19 @@ package actor VirtualMachine {
     /// Takes how far a save, or the start behind one, has come.
     var saveProgress: (@Sendable (Double) async -> Void)?
     private var saveTask: Task<Void, Never>?
+    /// Deletes the state from which the guest went on last.
+    var resumedStateRemoval: Task<Void, Never>?
     /// Whether the guest's clock stood still while it was saved.
     var isClockBehind = false
     /// The merge of disk files beside a guest that runs.
     var mergeWork: Task<Void, any Error>?
     /// The merge of disk files while the machine is off.
     var idleMerge: Task<Void, any Error>?
-    /// Starts for which such a merge makes room.
+    /// Whether that merge makes room for a start.
+    var isIdleMergeCutOff = false
+    /// Whether a merge has still to be done, or ended, by somebody who waits for the machine to start.
+    var isMergeDue = false
+    /// Starts for which merges make room.
     let startsAhead = Tally()
     /// The stops and resumes that Roost makes for a moment and that nobody is told of.
     var hiddenStops = 0
@@ -110,7 +116,7 @@ package actor VirtualMachine {
     package func perform(_ command: LifeCycle.Command) async throws {
         if isRemoved { throw APIError(.notFound, "the virtual machine \(name) has been removed") }
         if isBusyWithDisks, command == .start {
-            if let idleMerge { return try await start(aheadOf: idleMerge) { try await carryOut(command) } }
+            if idleMerge != nil { return try await startAheadOfMerges { try await carryOut(command) } }
             // The merge beside a guest that has ended is about to end as well.
             if mergeWork == nil {
                 throw APIError(

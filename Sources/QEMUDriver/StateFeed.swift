@@ -1,6 +1,7 @@
 /// The pieces of a state on its way to QEMU or from it, read ahead on a thread of its own.
 ///
-/// QEMU takes a tenth of a second to come up, in which much of a saved state can be read.
+/// QEMU takes a tenth of a second to come up, in which much of a saved state can be read, and on few processors only then
+/// without taking time from it.
 package final class StateFeed: Sendable {
     private let queue: TransferQueue
     private let reading: Task<Void, any Error>
@@ -10,7 +11,7 @@ package final class StateFeed: Sendable {
     /// - Parameters:
     ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most.
     ///   - next: called for the next piece, on a thread that it may block; nil at the end.
-    package init(ahead: Int = 16, _ next: @escaping @Sendable () throws -> [UInt8]?) {
+    package init(ahead: Int = 32, _ next: @escaping @Sendable () throws -> [UInt8]?) {
         let queue = TransferQueue(capacity: ahead)
         self.queue = queue
         reading = Task {

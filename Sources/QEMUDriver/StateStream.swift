@@ -8,7 +8,7 @@ import Synchronization
 
 /// A machine's state, memory and devices, as QEMU sends and takes it over a socket in the machine's folder.
 extension RunningMachine {
-    /// Lets QEMU send its state, whose processors must stand still, and gives the bytes to `take` as they come.
+    /// Lets QEMU send its state, whose processors must stand still, and gives the bytes to `take` as they come, a MiB at a time.
     ///
     /// The guest can go on when this throws. When it returns QEMU has let go of the disks, and can only be ended.
     ///
@@ -23,7 +23,7 @@ extension RunningMachine {
         as user: QEMUUser,
         whenRunning: (@Sendable () -> Void)? = nil,
         onProgress: @Sendable (Double) async -> Void,
-        take: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
+        take: @escaping @Sendable ([UInt8]) throws -> Void
     ) async throws {
         let path = folder.stateSocket
         let listener = try listenOnUnixSocket(path, backlog: 1, inOwnFolder: false)
@@ -42,7 +42,7 @@ extension RunningMachine {
             }
             guard let connection = connected.withLock({ $0 }) else { return }
             let feed = StateFeed(ahead: 4) { try readPiece(of: connection) }
-            try await feed.pass { piece in try piece.withUnsafeBytes(take) }
+            try await feed.pass(to: take)
         }
         do {
             try await monitor.execute(QMPCommands.Migrate(uri: "unix:\(MachineFolder.stateSocketName)"))
@@ -165,7 +165,7 @@ extension RunningMachine {
                     "QEMU could not pass on the machine's state",
                     cause: status.errorDescription
                 )
-            default: try await Task.sleep(for: .milliseconds(20))
+            default: try await Task.sleep(for: .milliseconds(5))
             }
         }
     }

@@ -32,7 +32,7 @@ import Testing
         let existed = exists(path)
         let writer = try SavedStateWriter(path, in: FileAccess.system, segmentSize: segmentSize)
         for start in stride(from: 0, to: bytes.count, by: piece) {
-            try bytes[start..<min(bytes.count, start + piece)].withUnsafeBytes { try writer.append($0) }
+            try writer.append(Array(bytes[start..<min(bytes.count, start + piece)]))
         }
         // The one before, if any, stays until this one is complete.
         #expect(exists(path) == existed)
@@ -110,7 +110,7 @@ import Testing
         try write([1, 2, 3], info(), piece: 3)
         do {
             let writer = try SavedStateWriter(path)
-            try stream(1 << 21).withUnsafeBytes { try writer.append($0) }
+            try writer.append(stream(1 << 21))
         }
         #expect(try FileAccess.names(in: folder.path) == ["state.vmrs"])
         #expect(throws: StoreError.self) {

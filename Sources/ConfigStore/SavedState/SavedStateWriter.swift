@@ -10,9 +10,11 @@ package final class SavedStateWriter {
     private let files: any FileSystem
     private let segmentSize: Int
     private var file: DurableFile
-    private let stamp = UInt64.random(in: 1...UInt64.max)
+    private let stamp: UInt64
+    private var press: ChunkPress
     /// What has come and is not a whole chunk yet.
     private var pending: [UInt8] = []
+    /// How many chunks are written.
     private var number: UInt32 = 0
     private var streamSize: UInt64 = 0
     private var position = StorageFile.headSize
@@ -31,6 +33,8 @@ package final class SavedStateWriter {
         self.path = path
         self.files = files
         self.segmentSize = segmentSize
+        stamp = UInt64.random(in: 1...UInt64.max)
+        press = ChunkPress(stamp: stamp)
         let temporary = Self.temporary(path)
         self.temporary = temporary
         do throws(FileError) {
@@ -39,7 +43,6 @@ package final class SavedStateWriter {
         } catch {
             throw StoreError(error)
         }
-        pending.reserveCapacity(StateChunk.largest)
     }
 
     deinit {
@@ -47,37 +50,48 @@ package final class SavedStateWriter {
     }
 
     /// Adds bytes of the stream.
-    package func append(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
-        var rest = bytes
+    package func append(_ bytes: [UInt8]) throws(StoreError) {
+        // As they come, as a rule.
+        if pending.isEmpty, bytes.count == StateChunk.largest { return try begin(bytes) }
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = min(StateChunk.largest - pending.count, rest.count)
-            pending.append(contentsOf: rest[..<count])
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            if pending.count == StateChunk.largest { try writeChunk() }
+            pending.append(contentsOf: rest.prefix(count))
+            rest = rest.dropFirst(count)
+            if pending.count == StateChunk.largest { try beginPending() }
         }
     }
 
-    private func writeChunk() throws(StoreError) {
+    private func beginPending() throws(StoreError) {
         guard !pending.isEmpty else { return }
-        let bytes = pending.withUnsafeBytes { StateChunk.encode($0, number: number, stamp: stamp) }
-        let isFull = segments.last.map { $0.count + bytes.count > segmentSize } ?? true
+        let contents = pending
+        pending = []
+        try begin(contents)
+    }
+
+    private func begin(_ contents: [UInt8]) throws(StoreError) {
+        streamSize += UInt64(contents.count)
+        if let chunk = press.press(contents) { try write(chunk) }
+    }
+
+    private func write(_ chunk: [UInt8]) throws(StoreError) {
+        let isFull = segments.last.map { $0.count + chunk.count > segmentSize } ?? true
         if isFull {
             position = (position + 0xFFF) & ~0xFFF
             segments.append(position..<position)
         }
-        try asStore { () throws(FileError) in try file.write(bytes, at: UInt64(position)) }
-        position += bytes.count
+        try asStore { () throws(FileError) in try file.write(chunk, at: UInt64(position)) }
+        position += chunk.count
         segments[segments.count - 1] = segments[segments.count - 1].lowerBound..<position
-        streamSize += UInt64(pending.count)
         number += 1
-        pending.removeAll(keepingCapacity: true)
         // The device has less to do at the end.
         if number % 64 == 0 { file.startWriting() }
     }
 
     /// Completes the file, durably, in the place of one of its name.
     package func finish(_ info: SavedStateInfo) throws(StoreError) {
-        try writeChunk()
+        try beginPending()
+        while let chunk = press.next() { try write(chunk) }
         var info = info
         (info.stamp, info.streamSize, info.chunks) = (stamp, streamSize, UInt64(number))
         let named = segments.enumerated().map { ("\(SavedStateInfo.segment)\($0.offset)", $0.element) }

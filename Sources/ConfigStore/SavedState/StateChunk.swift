@@ -27,16 +27,28 @@ package struct StateChunk: Hashable, Sendable {
     package var checksum: UInt32
 
     /// The bytes of a chunk with these contents, of 1 to ``largest`` bytes.
-    package static func encode(_ contents: UnsafeRawBufferPointer, number: UInt32, stamp: UInt64) -> [UInt8] {
+    ///
+    /// - Parameter haste: 0 for LZ4's usual search for what repeats; each step more looks at half as many places.
+    package static func encode(_ contents: [UInt8], number: UInt32, stamp: UInt64, haste: Int = 0) -> [UInt8] {
+        contents.withUnsafeBytes { encode($0, number, stamp, haste) }
+    }
+
+    private static func encode(
+        _ contents: UnsafeRawBufferPointer,
+        _ number: UInt32,
+        _ stamp: UInt64,
+        _ haste: Int
+    ) -> [UInt8] {
         let room = contents.count
         let bytes = [UInt8](unsafeUninitializedCapacity: headerSize + room) { buffer, count in
             let body = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[headerSize...])
-            // One that is not smaller stays as it is.
-            let stored = LZ4_compress_default(
+            // One that would hardly be smaller stays as it is: whoever waits for a start pays for it.
+            let stored = LZ4_compress_fast(
                 contents.baseAddress,
                 body.baseAddress,
                 Int32(clamping: contents.count),
-                Int32(clamping: room - 1)
+                Int32(clamping: room - max(room / 8, 1)),
+                1 << Int32(clamping: haste)
             )
             var size = Int(stored)
             if stored <= 0 {

@@ -147,7 +147,7 @@ extension CheckpointKeeper {
         let bytes = fileExists(variables) ? try await onDisk { try FileAccess.readable(variables) } : nil
         let (over, isOver) = AsyncStream.makeStream(of: Void.self)
         let resume: @Sendable () -> Void = { isOver.finish() }
-        let take: @Sendable (UnsafeRawBufferPointer) throws -> Void = { try sink.append($0) }
+        let take: @Sendable ([UInt8]) throws -> Void = { try sink.append($0) }
         let stream = Task<Void, any Error> {
             defer { isOver.finish() }
             try await running.sendState(

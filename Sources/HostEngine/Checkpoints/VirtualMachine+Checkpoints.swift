@@ -199,6 +199,7 @@ extension VirtualMachine {
     /// Completes or undoes what an earlier roostd was doing; to be called within the gate.
     func settleCheckpoints() async throws {
         let takesMemory = try await load().memoryToTake != nil
+        if takesMemory { await resumedStateRemoval?.value }
         try await host.keeper.settle(kept)
         guard takesMemory else { return }
         note(hasSavedState: fileExists(host.directory.savedState(id)))
@@ -215,7 +216,8 @@ extension VirtualMachine {
                 // The agent goes on believing in a freeze that the guest's timer has ended, and refuses most commands.
                 if let machine, isAgentOpen { _ = try? await machine.agent.execute(GuestAgentCommands.FSFreezeThaw()) }
                 try await settleCheckpoints()
-                return !(try await load().spareDisks.isEmpty)
+                isMergeDue = !(try await load().spareDisks.isEmpty)
+                return isMergeDue
             }
         } catch {
             // Tried again before the machine starts.

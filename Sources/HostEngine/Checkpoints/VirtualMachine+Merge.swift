@@ -24,8 +24,8 @@ extension VirtualMachine {
 
     /// Does something within the gate, unless that has been done, and merges disk files behind that.
     ///
-    /// While a guest runs, other changes go on beside the merge. When it ends meanwhile the merge goes on without it, and
-    /// when it starts the merge goes on beside it.
+    /// A start that has been asked for comes first. While a guest runs, other changes go on beside the merge. When it ends
+    /// meanwhile the merge goes on without it, and when it starts the merge goes on beside it.
     func mergingDisks(
         besides others: @escaping @Sendable () async -> Set<String>?,
         _ reporter: JobCenter.Reporter,
@@ -34,20 +34,21 @@ extension VirtualMachine {
     ) async throws {
         var isBegun = isBegun
         while true {
-            if isBegun {
-                await startsAhead.none()
-                await waitUntilSteady()
-            }
+            await startsAhead.none()
+            if isBegun { await waitUntilSteady() }
+            // One that is cancelled waits for nothing any more.
+            try Task.checkCancellation()
             let turn: Turn = try await gate.run {
+                if startsAhead.isAny { return .again }
                 if !isBegun { try await body() }
+                isBegun = true
                 // One whose start waits for the gate has no QEMU yet.
-                if isChanging { return .again }
+                if isChanging || startsAhead.isAny { return .again }
                 guard canGoOnMerging() else { return .done }
                 guard cycle.isActive else { return try await mergeAtRest(besides: others, reporter) }
                 isBusyWithDisks = true
                 return .beside(shared)
             }
-            isBegun = true
             switch turn {
             case .done: return
             case .again: continue
@@ -63,14 +64,14 @@ extension VirtualMachine {
     ) async throws -> Turn {
         let machine = kept
         let work = Task { try await giveUpSpareDisks(of: machine, besides: others, reporter) }
-        (idleMerge, isBusyWithDisks) = (work, true)
+        (idleMerge, isBusyWithDisks, isIdleMergeCutOff) = (work, true, false)
         defer { (idleMerge, isBusyWithDisks) = (nil, false) }
         do {
             try await work.valueOrCancelled()
             return .done
         } catch {
             // Whatever else went wrong goes wrong again.
-            guard !Task.isCancelled, startsAhead.isAny else { throw error }
+            guard !Task.isCancelled, isIdleMergeCutOff else { throw error }
             return .again
         }
     }
@@ -94,12 +95,16 @@ extension VirtualMachine {
         }
     }
 
-    /// Starts a machine whose disk files are being merged: that merge ends where nothing is lost, and goes on beside the guest.
-    func start(aheadOf merge: Task<Void, any Error>, _ start: () async throws -> Void) async throws {
+    /// Starts a machine ahead of merges of its disk files: the one under way ends where nothing is lost, and all go on
+    /// beside the guest.
+    func startAheadOfMerges(_ start: () async throws -> Void) async throws {
         startsAhead.enter()
         defer { startsAhead.leave() }
-        merge.cancel()
-        _ = await merge.result
+        if let idleMerge {
+            (isIdleMergeCutOff, isMergeDue) = (true, true)
+            idleMerge.cancel()
+            _ = await idleMerge.result
+        }
         try await start()
     }
 
@@ -155,6 +160,7 @@ extension VirtualMachine {
             await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
             return
         }
+        isMergeDue = false
         try await keepingSavedDisks {
             try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
         }
