@@ -27,8 +27,8 @@ package struct BranchingNote: Sendable, Hashable {
     /// Writes the note, durably; none of the files to be made exists yet.
     ///
     /// - Parameter dropped: files that are there and that may not be needed any more behind the change.
-    /// - Throws: `StoreError` `.exists` when one to be made does, or a note of the machine; `.failed` for a path that a note cannot
-    ///   hold.
+    /// - Throws: `StoreError` `.exists` when one to be made does, or a note of the machine that names files; `.failed` for a path that
+    ///   a note cannot hold.
     package init(
         _ machine: GUID,
         making made: [String],
@@ -45,7 +45,12 @@ package struct BranchingNote: Sendable, Hashable {
         }
         for path in made where files.exists(path) { throw StoreError(.exists, "\(path) exists already") }
         let text = Array(paths.joined(separator: "\n").utf8)
-        try asStore { [path] () throws(FileError) in try files.replace(path, with: text, replacing: false) }
+        try asStore { [path] () throws(FileError) in
+            // One that names nothing is in nobody's way.
+            var isEmpty = false
+            if files.exists(path) { isEmpty = try files.contents(of: path, limit: 1 << 20).isEmpty }
+            try files.replace(path, with: text, replacing: isEmpty)
+        }
     }
 
     /// Reads the note of a machine; nil when it has none.
@@ -75,12 +80,17 @@ package struct BranchingNote: Sendable, Hashable {
 
     /// Deletes the files that nobody needs, then the note.
     ///
-    /// - Parameter isNeeded: whether a file that exists is named by something that stays.
+    /// - Parameters:
+    ///   - stays: whether something else is still to be settled: the note names nothing then, and is there.
+    ///   - isNeeded: whether a file that exists is named by something that stays.
     /// - Throws: what the disk reports; the note is still there then, and this can be called again.
-    package func finish(keeping isNeeded: (String) -> Bool) throws(StoreError) {
+    package func finish(staying stays: Bool = false, keeping isNeeded: (String) -> Bool) throws(StoreError) {
         for made in paths where files.exists(made) && !isNeeded(made) {
             try asStore { () throws(FileError) in try files.removeDurably(made) }
         }
-        try asStore { () throws(FileError) in try files.removeDurably(path) }
+        try asStore { () throws(FileError) in
+            if !stays { return try files.removeDurably(path) }
+            if !paths.isEmpty { try files.replace(path, with: [], replacing: true) }
+        }
     }
 }

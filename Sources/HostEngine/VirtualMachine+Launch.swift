@@ -13,8 +13,6 @@ extension VirtualMachine {
     /// To be called within the gate.
     func launch(_ control: LaunchControl) async throws -> RunningMachine {
         try await settleCheckpoints()
-        // What that has taken for done: the next roostd merges when this one ends before somebody here does.
-        if isMergeDue { try? await host.keeper.note(kept) }
         let configuration = try await load()
         for path in configuration.drives.filter({ $0.kind == .hardDisk }).compactMap(\.path) {
             guard let checkpoint = host.keeper.shelf.checkpoint(relyingOn: path) else { continue }

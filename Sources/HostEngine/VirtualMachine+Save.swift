@@ -62,6 +62,9 @@ extension VirtualMachine {
         try await gate.run {
             try requireDisksAtRest("save")
             guard let machine, cycle.state == .saving else { throw CancellationError() }
+            if let reason = await migrationBlocker(machine) {
+                throw APIError(.unsupported, "cannot save \(name)", cause: reason)
+            }
             let path = host.directory.savedState(id)
             var info = await stateInfo(try await load(), machine)
             do {
@@ -127,6 +130,8 @@ extension VirtualMachine {
     /// Deletes what there is of a saved state.
     func deleteSavedState() async throws {
         await resumedStateRemoval?.value
+        // Otherwise its file would be missed.
+        try await forgetSavedDisks()
         let (directory, id) = (host.directory, id)
         try await onDisk {
             let path = directory.savedState(id)
@@ -154,6 +159,13 @@ extension VirtualMachine {
     /// Learns whether there is a saved state.
     func note(hasSavedState: Bool) {
         for effect in cycle.note(hasSavedState: hasSavedState) { carryOut(effect) }
+    }
+
+    /// Learns what a start that failed has left of the saved state.
+    func noteSavedStateLeft() {
+        let isThere = fileExists(host.directory.savedState(id))
+        // One that is gone without having been used may come back; only its user gives it up.
+        note(hasSavedState: isThere || cycle.hasSavedState && !fileExists(host.directory.resumedState(id)))
     }
 
     /// The guest goes on from its saved state.
@@ -298,11 +310,12 @@ extension VirtualMachine {
     func recoverSavedState() async -> Bool {
         let (directory, id) = (host.directory, id)
         let path = directory.savedState(id)
+        let isUsed = fileExists(directory.resumedState(id))
         // What is left of a cut is no state any more.
         _ = try? await onDisk {
             for file in [SavedStateWriter.temporary(path), directory.resumedState(id)] { try FileAccess.remove(file) }
         }
-        guard fileExists(path) else { return false }
+        guard fileExists(path) else { return recoverMissingSavedState(isUsed: isUsed) }
         // Whoever saves a guest, or lets it go on, says so first. This one ran without, and has written to its disks since.
         if [.running, .stopping].contains(record.phase), record.standstill == .none {
             host.log.warning("a saved state that belongs to nothing is deleted", metadata: ["machine": "\(name)"])
@@ -320,6 +333,26 @@ extension VirtualMachine {
             off.standstill = .none
             write(off)
         }
+        note(hasSavedState: true)
+        return true
+    }
+}
+
+extension VirtualMachine {
+    /// Finds at roostd's start that the machine is saved and its file is gone: its start is refused until that is back, or
+    /// given up.
+    private func recoverMissingSavedState(isUsed: Bool) -> Bool {
+        guard !record.savedDisks.isEmpty else { return false }
+        guard !isUsed, record.phase == .off, record.standstill == .none else {
+            var next = record
+            next.savedDisks = []
+            write(next)
+            return false
+        }
+        host.log.error(
+            "a saved state is gone",
+            metadata: ["machine": "\(name)", "file": "\(host.directory.savedState(id))"]
+        )
         note(hasSavedState: true)
         return true
     }

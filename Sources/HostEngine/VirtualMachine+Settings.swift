@@ -141,6 +141,7 @@ extension VirtualMachine {
             for (service, isOn) in services { configuration.integrationServices[service] = isOn }
             try configuration.validate()
         }
+        if !services.isEmpty { self.services = changed.integrationServices }
         host.events.publish("vm.changed", virtualMachine: id, subject: name, message: "\(name) was changed")
         return try await detail(changed)
     }

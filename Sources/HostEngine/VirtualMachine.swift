@@ -40,7 +40,7 @@ package actor VirtualMachine {
     /// Set once the machine is deleted: nothing starts any more.
     var isRemoved = false
     var launching: LaunchControl?
-    /// The integration services that the configuration offered when the machine started.
+    /// The integration services that the configuration offers.
     var services: [IntegrationService: Bool] = [:]
     /// Whether the machine is being stopped because the host goes down.
     var isStoppingForHost = false
@@ -74,8 +74,6 @@ package actor VirtualMachine {
     var idleMerge: Task<Void, any Error>?
     /// Whether that merge makes room for a start.
     var isIdleMergeCutOff = false
-    /// Whether a merge has still to be done, or ended, by somebody who waits for the machine to start.
-    var isMergeDue = false
     /// Starts for which merges make room.
     let startsAhead = Tally()
     /// The stops and resumes that Roost makes for a moment and that nobody is told of.
@@ -254,7 +252,7 @@ package actor VirtualMachine {
                 ended.isStoppedForHost = isStoppingForHost
                 ended.standstill = .none
                 write(ended)
-                note(hasSavedState: fileExists(host.directory.savedState(id)))
+                noteSavedStateLeft()
                 host.folder(id.uppercased).remove(keepingLog: true)
                 handle(.launchFailed(APIError(translating: error)))
                 await keepVariables()

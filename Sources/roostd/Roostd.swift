@@ -34,7 +34,7 @@ struct Roostd: AsyncParsableCommand {
     @Option(help: "The folder of second copies, best on another disk. (default: in --state-dir)")
     var copyDir: String?
 
-    @Option(help: "The root of sockets; at most 55 bytes long.")
+    @Option(help: "The root of sockets; at most 51 bytes long.")
     var runDir = "/run/roost"
 
     @Option(help: "The QEMU to use.")

@@ -26,6 +26,19 @@ import Testing
         #expect(try FileAccess.names(in: directory.snapshots).isEmpty)
     }
 
+    @Test func noteThatStaysNamesNothingAndIsInNobodysWay() throws {
+        try FileAccess.write([1], to: file("old.qcow2"))
+        let note = try BranchingNote(machine, making: [], dropping: [file("old.qcow2")], in: directory)
+        try note.finish(staying: true) { _ in false }
+        #expect(!exists(file("old.qcow2")))
+        let left = try #require(try BranchingNote(of: machine, in: directory))
+        #expect(left.paths.isEmpty)
+        let next = try BranchingNote(machine, making: [file("new.qcow2")], in: directory)
+        #expect(try BranchingNote(of: machine, in: directory) == next)
+        try next.finish { _ in false }
+        #expect(try BranchingNote.machines(in: directory).isEmpty)
+    }
+
     @Test func noteThatCannotBeKeptIsNotWritten() throws {
         try FileAccess.write([1], to: file("taken"))
         for (path, code) in [

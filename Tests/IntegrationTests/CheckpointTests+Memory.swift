@@ -66,7 +66,19 @@ extension Integration.CheckpointTests {
             console = try await roostd.console("web")
             #expect(try await console.shell("cat /data/mark").contains("above"))
 
-            // One that is gone is not applied, and the guest goes on.
+            // One that is damaged is not applied, and the guest goes on.
+            let verify = ["file", "verify", memory]
+            #expect(try await run(Laboratory.roost, verify).status == 0)
+            var bytes = try #require(Files.read(memory))
+            for index in bytes.count - 100_000..<bytes.count - 99_000 { bytes[index] ^= 0x5A }
+            try Files.write(bytes, memory)
+            let found = try await run(Laboratory.roost, verify)
+            #expect(found.status == APIError.Code.corrupt.exitCode && found.text.contains("memory"), "\(found)")
+            let bad = try await client.applyCheckpoint(to: "web", "mem", .init(turnOff: true), waitSeconds: 60)
+            #expect(bad.error?.code == .corrupt && bad.error?.message.contains("new-vm") == true, "\(bad)")
+            #expect(try await roostd.state("web") == .running)
+
+            // Nor is one that is gone.
             try Files.remove(memory)
             let gone = try await client.applyCheckpoint(to: "web", "mem", .init(turnOff: true), waitSeconds: 60)
             #expect(gone.error?.code == .notFound, "\(gone)")
@@ -169,6 +181,8 @@ extension Integration.CheckpointTests {
                 let job = try await client.createCheckpoint(of: "web", .init(kind: .standard), waitSeconds: 60)
                 #expect(job.error?.code == .unsupported, "\(job)")
             }
+            let saved = try await client.saveVirtualMachine("web", waitSeconds: 60)
+            #expect(saved.error?.code == .unsupported, "\(saved)")
             #expect(try await client.disks().count == before)
             #expect(try await roostd.state("web") == .running)
         }

@@ -34,6 +34,15 @@ extension Integration.CheckpointTests {
                 try await client.removeCheckpoint(of: "web", checkpoint.id.uppercased, waitSeconds: 60).succeeded()
             }
 
+            // The service counts as it is set, not as it was when the guest started.
+            var services = UpdateVirtualMachineRequest()
+            services.integrationServices = ["VSS": false]
+            _ = try await client.updateVirtualMachine("web", services)
+            let without = try await client.createCheckpoint(of: "web", .init(kind: .production), waitSeconds: 60)
+            #expect(without.error?.message.contains("backup service is off") == true, "\(without)")
+            services.integrationServices = ["VSS": true]
+            _ = try await client.updateVirtualMachine("web", services)
+
             try await forbid("guest-fsfreeze-freeze", roostd, console)
             let insisted = try await client.createCheckpoint(of: "web", .init(kind: .production), waitSeconds: 60)
             #expect(insisted.error?.code == .invalidState, "\(insisted)")

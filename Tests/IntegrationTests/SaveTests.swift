@@ -17,6 +17,45 @@ extension Integration {
             try await console.shell("cat /tmp/m/mark")
         }
 
+        @Test func fileThatIsGoneIsMissedUntilItIsBackOrGivenUp() async throws {
+            try await withRoostd("save-gone") { roostd in
+                let client = roostd.client
+                let id = try await roostd.create("web") { $0.diskSizeBytes = 64 << 20 }
+                let (path, away) = (saved(roostd, id), "\(roostd.stateDirectory)/away")
+                func refused() async throws {
+                    let start = try await client.startVirtualMachine("web", waitSeconds: 60)
+                    #expect(start.error?.code == .notFound, "\(start)")
+                    #expect(start.error?.message.contains("--discard-saved-state") == true, "\(start)")
+                    #expect(try await roostd.state("web") == .saved)
+                }
+                for isBack in [true, false] {
+                    try await roostd.start("web")
+                    try await client.saveVirtualMachine("web", waitSeconds: 60).succeeded()
+                    try Files.move(path, away)
+                    for _ in 1...2 { try await refused() }
+                    await roostd.kill9()
+                    try await roostd.start()
+                    #expect(try await roostd.state("web") == .saved)
+                    try await refused()
+                    if isBack {
+                        try Files.move(away, path)
+                        try await roostd.start("web")
+                        #expect(try roostd.qemu(id).arguments.contains("-incoming"))
+                        try await roostd.turnOff("web")
+                    } else {
+                        try await client.discardSavedState(of: "web", waitSeconds: 60).succeeded()
+                    }
+                    // Given up, or used, it is not missed.
+                    await roostd.kill9()
+                    try await roostd.start()
+                    #expect(try await roostd.state("web") == .off)
+                }
+                try await roostd.start("web")
+                #expect(try !roostd.qemu(id).arguments.contains("-incoming"))
+                try await roostd.turnOff("web")
+            }
+        }
+
         @Test(arguments: [(1, "5.0"), (2, "8.0")]) func guestGoesOnWhereItWas(
             generation: Int,
             version: String

@@ -108,7 +108,7 @@ extension CheckpointKeeper {
         let tops = try await layers(of: configuration, machine.id, try await machine.running?.chains() ?? []).tops
         let left = configuration.spareDisks.filter { fileExists($0) && !tops.contains($0) }
         if left != configuration.spareDisks { _ = try await machine.commit { $0.spareDisks = left } }
-        try await settle(machine)
+        try await settle(machine, isMerged: true)
     }
 
     /// The files that a machine and its checkpoints are read from.

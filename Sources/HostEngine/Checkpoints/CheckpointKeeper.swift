@@ -195,8 +195,11 @@ struct CheckpointKeeper: Sendable {
 
     /// Completes or undoes what was cut off; nothing to do most of the time.
     ///
+    /// A removal's note stays while there are files to be merged, so that the next roostd merges them.
+    ///
+    /// - Parameter isMerged: whether that has been done as far as it can be.
     /// - Throws: what the disk reports; then it has to be called again before the machine is used.
-    func settle(_ machine: Machine) async throws {
+    func settle(_ machine: Machine, isMerged: Bool = false) async throws {
         let (armed, directory) = (shelf.armed(of: machine.id), directory)
         let note = try await onDisk { try BranchingNote(of: machine.id, in: directory) }
         if let note, !shelf.isComplete, note.paths.contains(where: { BranchPlan.isOverlay($0) && fileExists($0) }) {
@@ -242,7 +245,8 @@ struct CheckpointKeeper: Sendable {
         guard let note else { return }
         let needed = shelf.disks(of: machine.id).union(configuration.drives.compactMap(\.path))
             .union(shelf.checkpoints(of: machine.id).flatMap(ownFiles))
-        try await onDisk { try note.finish { needed.contains($0) } }
+        let stays = !isMerged && note.paths.isEmpty && !configuration.spareDisks.isEmpty
+        try await onDisk { try note.finish(staying: stays) { needed.contains($0) } }
     }
 
     /// Deletes a checkpoint's own files; its disks stay.

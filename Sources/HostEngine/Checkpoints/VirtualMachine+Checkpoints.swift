@@ -115,6 +115,7 @@ extension VirtualMachine {
         if cycle.isActive { try requireDisksAtRest("apply a checkpoint to") }
         try requireCheckpointsUnread("apply a checkpoint to")
         try await host.keeper.requireWhole(target)
+        if request.turnOff == true, cycle.isActive { try await requireWholeMemory(of: target) }
         if request.checkpointFirst == true {
             let name = "before \(target.record.name)".shortened
             _ = try await createCheckpoint(CreateCheckpointRequest(name: name), besides: await others() ?? [])
@@ -139,7 +140,7 @@ extension VirtualMachine {
             if isAtRest { try await note(isAtRest: true) }
             knownVariables = nil
             note(hasSavedState: fileExists(host.directory.savedState(id)))
-            if cycle.hasSavedState { try await noteSavedDisks() }
+            if cycle.hasSavedState { try await noteSavedDisks() } else { try await forgetSavedDisks() }
             publish("checkpoint.applied", "\(name) has the state of the checkpoint \"\(stored.record.name)\"")
         }
         // The guest does not wait for files to be merged.
@@ -152,6 +153,19 @@ extension VirtualMachine {
             guard request.start == true || error.code == .corrupt else { throw error }
             await reporter.warn("disk files stay to be merged later: \(error)")
         }
+    }
+
+    /// Reads all of a checkpoint's memory, before anything is given up for it.
+    private func requireWholeMemory(of checkpoint: StoredCheckpoint) async throws {
+        guard checkpoint.record.receipt.memoryInBytes != nil else { return }
+        let path = host.directory.ofCheckpoints.savedState(checkpoint.id)
+        guard let problem = try await savedStateDamage(path, pause: .zero) else { return }
+        throw APIError(
+            .corrupt,
+            "cannot apply the checkpoint \"\(checkpoint.record.name)\" to \(name); its disks can be had with 'roost "
+                + "checkpoint new-vm'",
+            cause: problem
+        )
     }
 
     /// Notes what is known of the disks.
@@ -203,7 +217,7 @@ extension VirtualMachine {
         try await host.keeper.settle(kept)
         guard takesMemory else { return }
         note(hasSavedState: fileExists(host.directory.savedState(id)))
-        if cycle.hasSavedState { try await noteSavedDisks() }
+        if cycle.hasSavedState { try await noteSavedDisks() } else { try await forgetSavedDisks() }
     }
 
     /// The same at roostd's start, for a guest that runs too; returns whether disk files are still to be merged.
@@ -216,8 +230,7 @@ extension VirtualMachine {
                 // The agent goes on believing in a freeze that the guest's timer has ended, and refuses most commands.
                 if let machine, isAgentOpen { _ = try? await machine.agent.execute(GuestAgentCommands.FSFreezeThaw()) }
                 try await settleCheckpoints()
-                isMergeDue = !(try await load().spareDisks.isEmpty)
-                return isMergeDue
+                return !(try await load().spareDisks.isEmpty)
             }
         } catch {
             // Tried again before the machine starts.

@@ -163,8 +163,12 @@ extension VirtualMachine {
     /// Why the memory of the guest cannot be kept; nil when it can, as far as QEMU says beforehand.
     private func reasonAgainstMemory(_ machine: RunningMachine) async -> String? {
         if cycle.state != .running { return "it is paused" }
-        guard let status = try? await machine.monitor.execute(QMPCommands.QueryMigrate()) else { return nil }
-        return status.blockedReasons.first
+        return await migrationBlocker(machine)
+    }
+
+    /// Why QEMU does not pass the guest's memory on; nil when it does, as far as is known.
+    func migrationBlocker(_ machine: RunningMachine) async -> String? {
+        (try? await machine.monitor.execute(QMPCommands.QueryMigrate()))?.blockedReasons.first
     }
 
     /// How the guest can be brought to rest.

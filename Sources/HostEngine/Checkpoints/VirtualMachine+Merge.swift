@@ -101,7 +101,7 @@ extension VirtualMachine {
         startsAhead.enter()
         defer { startsAhead.leave() }
         if let idleMerge {
-            (isIdleMergeCutOff, isMergeDue) = (true, true)
+            isIdleMergeCutOff = true
             idleMerge.cancel()
             _ = await idleMerge.result
         }
@@ -160,7 +160,6 @@ extension VirtualMachine {
             await reporter.warn("a machine is broken, so nobody knows which disks it uses: files that are spare stay")
             return
         }
-        isMergeDue = false
         try await keepingSavedDisks {
             try await host.keeper.mergeSpareDisks(of: machine, besides: others) { await reporter.progress($0) }
         }

@@ -46,9 +46,22 @@ struct FileReport: Encodable {
         keys = found.keyCount
         secondCopy = copy
         copyGeneration = found.copyGeneration
-        isSound = found.isSound
-        findings = found.findings.map {
-            Finding(severity: $0.severity.rawValue, structure: $0.structure, offset: $0.offset, detail: $0.detail)
+        let memory = Self.memoryDamage(path)
+        isSound = found.isSound && memory == nil
+        findings =
+            found.findings.map {
+                Finding(severity: $0.severity.rawValue, structure: $0.structure, offset: $0.offset, detail: $0.detail)
+            } + (memory.map { [Finding(severity: "error", structure: "memory", detail: $0)] } ?? [])
+    }
+
+    /// What is wrong with the memory in a saved state; nil for other files.
+    private static func memoryDamage(_ path: String) -> String? {
+        guard let reader = try? SavedStateReader(path) else { return nil }
+        do {
+            while try reader.next() != nil {}
+            return nil
+        } catch {
+            return error.cause.map { "\(error.message): \($0)" } ?? error.message
         }
     }
 

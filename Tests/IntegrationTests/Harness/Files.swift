@@ -6,6 +6,9 @@ enum Files {
     static func write(_ text: String, _ path: String) throws { try write(Data(text.utf8), path) }
     static func read(_ path: String) -> Data? { FileManager.default.contents(atPath: path) }
     static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+    static func move(_ path: String, _ target: String) throws {
+        try FileManager.default.moveItem(atPath: path, toPath: target)
+    }
     static func remove(_ path: String) throws { try FileManager.default.removeItem(atPath: path) }
 
     /// Makes a folder that QEMU's user can pass through.

@@ -25,6 +25,9 @@ struct QEMUProcess: Hashable, Sendable {
     /// Whether it still exists and is no zombie.
     var isAlive: Bool { Self.startTicks(processID) == startTicks && Self.arguments(processID) != nil }
 
+    /// What it was started with; nothing once it has ended.
+    var arguments: [String] { Self.arguments(processID) ?? [] }
+
     private static func arguments(_ process: Int32) -> [String]? {
         guard let data = Files.read("/proc/\(process)/cmdline"), !data.isEmpty else { return nil }
         return data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
