@@ -26,6 +26,7 @@ TASKS = {
     "Sources/HostEngine/SwitchBoard.swift",
     "Sources/HostEngine/VirtualMachine+Launch.swift",
     "Sources/HostEngine/VirtualMachine+Save.swift",
+    "Sources/HostEngine/VirtualMachine+SaveRecovery.swift",
     "Sources/HostEngine/VirtualMachine+Standstill.swift",
     "Sources/HostEngine/VirtualMachine.swift",
     "Sources/QEMUDriver/StateFeed.swift",

@@ -17,6 +17,9 @@ extension Host {
                 uses[path, default: DiskUse()].machines.append(name)
                 if let format = formats[path] { uses[path]?.format = format }
             }
+            for path in configuration.spareDisks where uses[path] == nil {
+                uses[path, default: DiskUse()].machines.append("\(name) (to be merged)")
+            }
             for checkpoint in context.keeper.shelf.checkpoints(of: machine.id) {
                 for disk in checkpoint.record.disks {
                     uses[disk.path, default: DiskUse()].machines.append("\(name) (\(checkpoint.record.name))")

@@ -4,7 +4,6 @@ import QEMUDriver
 import QMP
 package import RoostAPI
 import RoostPrimitives
-import Synchronization
 import VMConfiguration
 
 /// Saved states: the memory of a guest on the disk, from which a start goes on.
@@ -154,6 +153,28 @@ extension VirtualMachine {
         )
     }
 
+    /// What the head of the saved state says; nil for a machine that is not saved.
+    func savedStateSummary() async throws -> SavedStateSummary? {
+        guard cycle.state == .saved else { return nil }
+        let path = host.directory.savedState(id)
+        return try await onDisk {
+            var summary = SavedStateSummary(path: path)
+            guard let status = fileStatus(path) else {
+                summary.problem = "the file is gone"
+                return summary
+            }
+            summary.sizeBytes = status.size
+            do throws(StoreError) {
+                let info = try SavedStateReader(path).info
+                summary.created = timestamp(info.created)
+                (summary.qemuVersion, summary.accelerator) = (info.qemuVersion, info.accelerator)
+            } catch {
+                summary.problem = error.cause ?? error.message
+            }
+            return summary
+        }
+    }
+
     // MARK: - Going on
 
     /// Learns whether there is a saved state.
@@ -287,116 +308,4 @@ extension VirtualMachine {
             throw error
         }
     }
-}
-
-extension VirtualMachine {
-    /// Gives the file its name again: QEMU has refused to let the guest run, so that it has not changed anything.
-    func keepSavedState() async throws {
-        let (from, to) = (host.directory.resumedState(id), host.directory.savedState(id))
-        try await onDisk { if fileExists(from) { try FileAccess.rename(from, to: to) } }
-    }
-
-    /// Deletes the file from which the guest has gone on; nobody waits for the tenth of a second that a GiB takes.
-    func finishGoingOn() {
-        let path = host.directory.resumedState(id)
-        resumedStateRemoval = Task {
-            // At worst it takes room until the next save.
-            _ = try? await onDisk { try FileAccess.remove(path) }
-        }
-    }
-
-    /// Finds a complete saved state at roostd's start, and ends a QEMU that has not gone on from it; what a save or a start
-    /// that was cut off has left otherwise goes.
-    func recoverSavedState() async -> Bool {
-        let (directory, id) = (host.directory, id)
-        let path = directory.savedState(id)
-        let isUsed = fileExists(directory.resumedState(id))
-        // What is left of a cut is no state any more.
-        _ = try? await onDisk {
-            for file in [SavedStateWriter.temporary(path), directory.resumedState(id)] { try FileAccess.remove(file) }
-        }
-        guard fileExists(path) else { return recoverMissingSavedState(isUsed: isUsed) }
-        // Whoever saves a guest, or lets it go on, says so first. This one ran without, and has written to its disks since.
-        if [.running, .stopping].contains(record.phase), record.standstill == .none {
-            host.log.warning("a saved state that belongs to nothing is deleted", metadata: ["machine": "\(name)"])
-            _ = try? await deleteSavedState()
-            return false
-        }
-        if let process = leftQEMU() {
-            process.signal(9)
-            _ = await process.end()
-        }
-        host.folder(id.uppercased).remove(keepingLog: true)
-        if record.phase != .off || record.standstill != .none {
-            var off = record
-            off.phase = .off
-            off.standstill = .none
-            write(off)
-        }
-        note(hasSavedState: true)
-        return true
-    }
-}
-
-extension VirtualMachine {
-    /// Finds at roostd's start that the machine is saved and its file is gone: its start is refused until that is back, or
-    /// given up.
-    private func recoverMissingSavedState(isUsed: Bool) -> Bool {
-        guard !record.savedDisks.isEmpty else { return false }
-        guard !isUsed, record.phase == .off, record.standstill == .none else {
-            var next = record
-            next.savedDisks = []
-            write(next)
-            return false
-        }
-        host.log.error(
-            "a saved state is gone",
-            metadata: ["machine": "\(name)", "file": "\(host.directory.savedState(id))"]
-        )
-        note(hasSavedState: true)
-        return true
-    }
-}
-
-/// Takes a stream into a saved state; for any thread, one call at a time.
-final class SavedStateSink: Sendable {
-    // SAFETY: used while `turn` is held and nowhere else.
-    nonisolated(unsafe) private let writer: SavedStateWriter
-    private let turn = Mutex(0)
-    private let path: String
-    /// What is left to everybody else on the file system, in bytes.
-    private static let reserve: UInt64 = 128 << 20
-
-    init(_ path: String) throws {
-        self.path = path
-        writer = try SavedStateWriter(path)
-    }
-
-    func append(_ bytes: [UInt8]) throws {
-        try turn.withLock { count in
-            // The disks of other guests are on the same file system, as a rule.
-            if count / (32 << 20) != (count + bytes.count) / (32 << 20),
-                freeSpace(at: FileAccess.folder(of: path)) < Self.reserve
-            {
-                throw APIError(.insufficientResources, "the host's disk is too full to keep the memory in \(path)")
-            }
-            count += bytes.count
-            try writer.append(bytes)
-        }
-    }
-    func finish(_ info: SavedStateInfo) throws { try turn.withLock { _ in try writer.finish(info) } }
-}
-
-/// Gives a saved state piece by piece; for any thread, one call at a time.
-final class SavedStateSource: Sendable {
-    let info: SavedStateInfo
-    private let reader: Mutex<SavedStateReader>
-
-    init(_ path: String) throws {
-        let opened = try SavedStateReader(path)
-        info = opened.info
-        reader = Mutex(opened)
-    }
-
-    func next() throws -> [UInt8]? { try reader.withLock { try $0.next() } }
 }

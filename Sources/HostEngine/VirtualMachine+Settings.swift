@@ -88,7 +88,8 @@ extension VirtualMachine {
             integrationServices: Dictionary(
                 uniqueKeysWithValues: configuration.integrationServices.map { ($0.key.name, $0.value) }
             ),
-            runtime: runtime()
+            runtime: runtime(),
+            savedState: try await savedStateSummary()
         )
     }
 

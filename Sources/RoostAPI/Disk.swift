@@ -50,7 +50,8 @@ public struct DiskInfo: Codable, Hashable, Sendable {
     public var actualSizeBytes: UInt64
     /// The parent of a differencing disk.
     public var backingFile: String?
-    /// The names of the machines that the disk is attached to.
+    /// The names of the machines that the disk is attached to; in parentheses behind a name, the machine's checkpoint that keeps
+    /// the disk, or `to be merged` for one that a removal has left and others stand on.
     public var attachedTo: [String]
     /// Why the file cannot be inspected; its format is `unknown` then, and its sizes are 0.
     public var problem: String?

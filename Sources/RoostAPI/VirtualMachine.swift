@@ -103,6 +103,8 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
     public var integrationServices: [String: Bool]
     /// What is known only of a running machine.
     public var runtime: RuntimeInfo?
+    /// The memory that the next start goes on from; nil for a machine that is not saved.
+    public var savedState: SavedStateSummary?
 
     /// A detail of the given parts.
     public init(
@@ -120,7 +122,8 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
         freeNetworkAdapterSlots: Int?,
         firmware: FirmwareInfo,
         integrationServices: [String: Bool],
-        runtime: RuntimeInfo?
+        runtime: RuntimeInfo?,
+        savedState: SavedStateSummary? = nil
     ) {
         self.summary = summary
         self.notes = notes
@@ -137,6 +140,40 @@ public struct VirtualMachineDetail: Codable, Hashable, Sendable {
         self.firmware = firmware
         self.integrationServices = integrationServices
         self.runtime = runtime
+        self.savedState = savedState
+    }
+}
+
+/// The saved state of a machine, as far as its head says.
+public struct SavedStateSummary: Codable, Hashable, Sendable {
+    /// The absolute path.
+    public var path: String
+    /// The space that the file takes, in bytes; nil for one that is gone.
+    public var sizeBytes: UInt64?
+    /// When the machine was saved, in RFC 3339, UTC.
+    public var created: String?
+    /// The version of the QEMU that wrote it, as in `7.2.22`; another one must be as new.
+    public var qemuVersion: String?
+    /// `kvm` or `tcg`.
+    public var accelerator: String?
+    /// Why no start goes on from it, as far as its head tells; damage further on is found by a start and by `roost host scrub`.
+    public var problem: String?
+
+    /// A summary of the given fields.
+    public init(
+        path: String,
+        sizeBytes: UInt64? = nil,
+        created: String? = nil,
+        qemuVersion: String? = nil,
+        accelerator: String? = nil,
+        problem: String? = nil
+    ) {
+        self.path = path
+        self.sizeBytes = sizeBytes
+        self.created = created
+        self.qemuVersion = qemuVersion
+        self.accelerator = accelerator
+        self.problem = problem
     }
 }
 

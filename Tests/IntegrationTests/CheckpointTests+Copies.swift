@@ -162,6 +162,24 @@ extension Integration.CheckpointTests {
         }
     }
 
+    @Test func fileThatBranchesStandOnIsListedWithItsMachine() async throws {
+        try await withRoostd("checkpoint-parted") { roostd in
+            let client = roostd.client
+            _ = try await machine(roostd)
+            let root = try await take(roostd, "web", "root")
+            let base = try #require(try await client.checkpoint(of: "web", root).disks.first?.path)
+            try await write(roostd, "web", 2)
+            _ = try await take(roostd, "web", "one")
+            try await client.applyCheckpoint(to: "web", root, waitSeconds: 60).succeeded()
+            try await write(roostd, "web", 3)
+            _ = try await take(roostd, "web", "other")
+            try await client.removeCheckpoint(of: "web", root, waitSeconds: 60).succeeded()
+            let disk = try #require(try await client.disks().first { $0.path == base })
+            #expect(disk.attachedTo == ["web (to be merged)"], "\(disk)")
+            #expect(try await client.orphanedDisks().isEmpty)
+        }
+    }
+
     @Test func machineStartsIntoAMergeAndBehindOneThatWasCancelled() async throws {
         try await withRoostd("checkpoint-merging") { roostd in
             let client = roostd.client

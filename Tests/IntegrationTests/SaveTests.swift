@@ -31,7 +31,12 @@ extension Integration {
                 for isBack in [true, false] {
                     try await roostd.start("web")
                     try await client.saveVirtualMachine("web", waitSeconds: 60).succeeded()
+                    let whole = try #require(try await client.virtualMachine("web").savedState)
+                    #expect(whole.path == path && whole.sizeBytes ?? 0 > 4096 && whole.problem == nil, "\(whole)")
+                    #expect(whole.created != nil && whole.qemuVersion?.contains(".") == true, "\(whole)")
                     try Files.move(path, away)
+                    let gone = try #require(try await client.virtualMachine("web").savedState)
+                    #expect(gone.problem?.contains("gone") == true && gone.sizeBytes == nil, "\(gone)")
                     for _ in 1...2 { try await refused() }
                     await roostd.kill9()
                     try await roostd.start()
@@ -52,6 +57,7 @@ extension Integration {
                 }
                 try await roostd.start("web")
                 #expect(try !roostd.qemu(id).arguments.contains("-incoming"))
+                #expect(try await client.virtualMachine("web").savedState == nil)
                 try await roostd.turnOff("web")
             }
         }

@@ -189,7 +189,8 @@ struct CheckpointApply: AsyncParsableCommand {
         let (machine, checkpoint) = (arguments.machine, arguments.checkpoint)
         let loss =
             (turnOff ? " It is turned off for that when it runs." : "")
-            + (checkpointFirst ? "" : " What it has written since its last checkpoint is lost.")
+            + (checkpointFirst
+                ? "" : " What it has written since its last checkpoint is lost, and its saved state when it has one.")
         try confirm(
             "Apply the checkpoint \(printable(checkpoint)) to \(printable(machine))?\(loss)",
             yes: yes,

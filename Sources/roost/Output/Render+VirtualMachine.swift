@@ -25,6 +25,7 @@ extension Render {
         if !detail.networkAdapters.isEmpty { text += "\n" + adapters(detail.networkAdapters).text(width: width) }
         text += "\n" + firmware(detail.firmware).text(width: width)
         if let runtime = detail.runtime { text += "\n" + running(runtime).text(width: width) }
+        if let saved = detail.savedState { text += "\n" + savedState(saved).text(width: width) }
         return text
     }
 
@@ -76,6 +77,17 @@ extension Render {
     private static func intervalText(minutes: Int) -> String {
         if minutes % 1440 == 0 { return "\(minutes / 1440)d" }
         return minutes % 60 == 0 ? "\(minutes / 60)h" : "\(minutes)m"
+    }
+
+    private static func savedState(_ saved: SavedStateSummary) -> FieldList {
+        var fields = FieldList()
+        fields.append("Saved state", saved.path)
+        fields.append("Size", saved.sizeBytes.map(sizeText))
+        fields.append("Saved", saved.created)
+        fields.append("QEMU", saved.qemuVersion)
+        fields.append("Accelerator", saved.accelerator)
+        fields.append("Problem", saved.problem)
+        return fields
     }
 
     private static func running(_ runtime: RuntimeInfo) -> FieldList {
