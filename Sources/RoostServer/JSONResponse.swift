@@ -12,8 +12,12 @@ extension Response {
     static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
-        let bytes = try encoder.encode(value)
-        return Response(
+        return json(try encoder.encode(value), status: status)
+    }
+
+    /// A body that is JSON already.
+    static func json(_ bytes: some Collection<UInt8> & Sendable, status: HTTPResponse.Status = .ok) -> Response {
+        Response(
             status: status,
             headers: [.contentType: "application/json"],
             body: .init(byteBuffer: ByteBuffer(bytes: bytes))

@@ -4,9 +4,21 @@ enum FreezeLease {
     static let needs = "command -v sleep >/dev/null && command -v fsfreeze >/dev/null"
     /// Where the guest notes the script that waits, and that its time has begun.
     static let note = "/run/roost-freeze-lease"
+    /// Where the guest notes how what was set for the freeze is undone, should the script have no time to.
+    static let undoNote = "\(note).undo"
+    /// Undoes what a script that has ended had no time to undo.
+    static let undoWhatIsLeft = """
+        if [ -e \(undoNote) ] && ! { read -r number state <\(note) && kill -0 "$number"; } 2>/dev/null; then
+            . \(undoNote); rm -f \(undoNote)
+        fi
+        """
     /// Succeeds once the time of a script has begun.
     static func isReady(_ process: Int64) -> String {
         "read -r number state <\(note) && [ \"$number $state\" = \"\(process) ready\" ]"
+    }
+    /// Waits until the time of a script has begun, for a moment at most.
+    static func awaitReady(_ process: Int64) -> String {
+        "n=0; until { \(isReady(process)); } 2>/dev/null || [ $n -ge 20 ]; do n=$((n+1)); sleep 0.01 || sleep 1; done"
     }
 
     /// Waits, and thaws the mount points that are its arguments, again and again: a hook of the agent's that takes long puts
@@ -29,7 +41,8 @@ enum FreezeLease {
             [ -w "$group/cgroup.procs" ] && echo $$ >"$group/cgroup.procs"
         done
         isDone=
-        undo() { [ "$isDone" ] && return; isDone=1; \(undo); }
+        undo() { [ "$isDone" ] && return; isDone=1; \(undo)
+        rm -f $note.undo; }
         thaw() { for point; do fsfreeze --unfreeze "$point"; done; }
         trap 'kill $!; undo; exit' USR1
         trap 'kill $!; thaw "$@"; undo; exit' TERM HUP INT

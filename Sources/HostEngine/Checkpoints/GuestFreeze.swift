@@ -109,8 +109,8 @@ struct GuestFreeze: Sendable {
             lowered = writeback
             let script = FreezeLease.script(
                 seconds: leaseSeconds,
-                first: writeback?.lower ?? "true",
-                undo: writeback?.restore ?? "true"
+                first: "\(writeback?.lower ?? "true")\n\(GuestGracePeriods.expedite)",
+                undo: "\(GuestGracePeriods.restore); \(writeback?.restore ?? "true")"
             )
             begun = .now
             timer = try await agent.execute(
@@ -123,9 +123,9 @@ struct GuestFreeze: Sendable {
             if let timer, writeback != nil {
                 // A guest that writes without end would have filled its memory again behind a sync.
                 try await waitUntilReady(timer, within: 60, wish)
-            } else {
+            } else if let timer {
                 // Once more what was written since; a guest that writes without end is not waited for.
-                _ = try? await finish("sync", within: leaseSeconds / 4, wish)
+                _ = try? await finish("\(FreezeLease.awaitReady(timer)); sync", within: leaseSeconds / 4, wish)
             }
             return nil
         } catch let error as QMPError where error.code == .refused {
@@ -213,7 +213,7 @@ struct GuestFreeze: Sendable {
         guard let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer)), !status.hasExited
         else {
             // Ended by somebody else, it may have had no time to.
-            if let lowered { _ = try? await finish(lowered.restore, within: 5) }
+            _ = try? await finish("\(FreezeLease.undoWhatIsLeft)\n\(lowered?.restore ?? "true"); true", within: 5)
             return
         }
         _ = try? await finish(FreezeLease.end(timer), within: 5)

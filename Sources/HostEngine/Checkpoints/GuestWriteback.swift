@@ -14,15 +14,10 @@ struct GuestWriteback: Hashable, Sendable {
     private static let folder = "/proc/sys/vm"
     /// The limits for the time of a freeze, in bytes.
     private static let (limit, backgroundLimit) = (32 << 20, 2 << 20)
-    /// Where a guest notes how to give its limits back while they are lowered.
-    private static let note = "\(FreezeLease.note).undo"
 
-    /// A shell's commands that print what ``init(_:)`` reads, once limits that somebody had no time to give back are as
-    /// before; nothing where they cannot be lowered.
+    /// A shell's commands that print what ``init(_:)`` reads, once what somebody had no time to undo is undone; nothing where they cannot be lowered.
     static let question = """
-        if [ -e \(note) ] && ! { read -r number state <\(FreezeLease.note) && kill -0 "$number"; } 2>/dev/null; then
-            . \(note); rm -f \(note)
-        fi
+        \(FreezeLease.undoWhatIsLeft)
         cd \(folder) && [ -w dirty_bytes ] && [ -w /run ] && cat dirty_bytes dirty_background_bytes dirty_ratio dirty_background_ratio
         while read -r name size rest; do [ "$name" = Dirty: ] && echo "$size"; done </proc/meminfo; true
         """
@@ -47,7 +42,7 @@ struct GuestWriteback: Hashable, Sendable {
     /// in ten seconds the disk is slow, and is waited for.
     var lower: String {
         """
-        echo 'cd \(Self.folder) && echo \(ratio) >dirty_ratio && echo \(backgroundRatio) >dirty_background_ratio' >\(Self.note)
+        echo 'cd \(Self.folder) && echo \(ratio) >dirty_ratio && echo \(backgroundRatio) >dirty_background_ratio' >\(FreezeLease.undoNote)
         echo \(Self.backgroundLimit) >\(Self.folder)/dirty_background_bytes
         n=0 size=999999
         while [ $n -lt 40 ]; do
@@ -71,7 +66,6 @@ struct GuestWriteback: Hashable, Sendable {
         """
         cd \(Self.folder); [ "$(cat dirty_bytes)" = \(Self.limit) ] && echo \(ratio) >dirty_ratio
         [ "$(cat dirty_background_bytes)" = \(Self.backgroundLimit) ] && echo \(backgroundRatio) >dirty_background_ratio
-        rm -f \(Self.note)
         """
     }
 }
