@@ -87,7 +87,7 @@ fuzz: ## Feed the parsers with random bytes for FUZZ_SECONDS each
 bench: ## Measure the release against bare QEMU and libvirt, and write docs/benchmarks.md (root)
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory release
-	swift build $(SWIFT_FLAGS) --scratch-path .build/crash-matrix -c release --product crash-matrix
+	swift build $(SWIFT_FLAGS) --scratch-path .build/crash-matrix -c release --static-swift-stdlib --product crash-matrix
 	@scripts/guest/build-debian-guest "$(ROOST_GUEST_DIR)"
 	@scripts/fetch-qemu "$${ROOST_QEMU_DIR:-.build/qemu-new}"
 	@$(ROOST_PYTHON) scripts/bench --bin $(RELEASE_FOLDER)/release

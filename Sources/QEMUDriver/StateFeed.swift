@@ -9,9 +9,9 @@ package final class StateFeed: Sendable {
     /// Begins to read.
     ///
     /// - Parameters:
-    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most.
+    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most; what can be read while QEMU comes up.
     ///   - next: called for the next piece, on a thread that it may block; nil at the end.
-    package init(ahead: Int = 32, _ next: @escaping @Sendable () throws -> [UInt8]?) {
+    package init(ahead: Int = 128, _ next: @escaping @Sendable () throws -> [UInt8]?) {
         let queue = TransferQueue(capacity: ahead)
         self.queue = queue
         reading = Task {

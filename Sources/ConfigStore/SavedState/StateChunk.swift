@@ -47,7 +47,7 @@ package struct StateChunk: Hashable, Sendable {
                 contents.baseAddress,
                 body.baseAddress,
                 Int32(clamping: contents.count),
-                Int32(clamping: room - max(room / 8, 1)),
+                Int32(clamping: room - max(room / 4, 1)),
                 1 << Int32(clamping: haste)
             )
             var size = Int(stored)
