@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The pieces of a state on its way to QEMU or from it, read ahead on a thread of its own.
 ///
 /// QEMU takes a tenth of a second to come up, in which much of a saved state can be read, and on few processors only then
@@ -6,21 +8,30 @@ package final class StateFeed: Sendable {
     private let queue: TransferQueue
     private let reading: Task<Void, any Error>
 
+    /// How many feeds are being read into, of those that do not say how far.
+    private static let readers = Atomic(0)
+
     /// Begins to read.
     ///
     /// - Parameters:
-    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most; what can be read while QEMU comes up.
+    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most; nil for as many as can be read while QEMU comes
+    ///     up, and fewer when other machines start, too.
     ///   - next: called for the next piece, on a thread that it may block; nil at the end.
-    package init(ahead: Int = 128, _ next: @escaping @Sendable () throws -> [UInt8]?) {
-        let queue = TransferQueue(capacity: ahead)
+    package init(ahead: Int? = nil, _ next: @escaping @Sendable () throws -> [UInt8]?) {
+        let others = ahead == nil ? Self.readers.wrappingAdd(1, ordering: .relaxed).oldValue : 0
+        let queue = TransferQueue(capacity: ahead ?? Self.share(beside: others))
         self.queue = queue
         reading = Task {
+            defer { if ahead == nil { Self.readers.wrappingSubtract(1, ordering: .relaxed) } }
             try await onThreadOfItsOwn {
                 defer { queue.end() }
                 while let piece = try next() { if !queue.put(piece) { return } }
             }
         }
     }
+
+    /// How many pieces lie ready beside so many others.
+    static func share(beside others: Int) -> Int { max(8, 128 / (others + 1)) }
 
     /// Passes all pieces on, on a thread of its own.
     ///

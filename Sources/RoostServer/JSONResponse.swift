@@ -12,11 +12,11 @@ extension Response {
     static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
-        return json(try encoder.encode(value), status: status)
+        return json(raw: try encoder.encode(value), status: status)
     }
 
     /// A body that is JSON already.
-    static func json(_ bytes: some Collection<UInt8> & Sendable, status: HTTPResponse.Status = .ok) -> Response {
+    static func json(raw bytes: some Collection<UInt8> & Sendable, status: HTTPResponse.Status = .ok) -> Response {
         Response(
             status: status,
             headers: [.contentType: "application/json"],

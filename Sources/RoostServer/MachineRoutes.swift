@@ -8,7 +8,7 @@ struct MachineRoutes {
 
     func add(to api: RouterGroup<APIServer.Context>) {
         let host = host
-        api.get("vms") { _, _ in Response.json(VirtualMachineSummary.json(host.context.roster.list())) }
+        api.get("vms") { _, _ in Response.json(raw: VirtualMachineSummary.json(host.context.roster.list())) }
         api.post("vms") { request, _ in
             let body = try await request.decode(CreateVirtualMachineRequest.self)
             return try await host.answer(request, "vm.create", subject: body.name) { reporter in

@@ -40,4 +40,14 @@ import Testing
         let isSame = chunk.contents(Array(bytes[StateChunk.headerSize...])) == contents
         #expect(isSame)
     }
+
+    @Test func onlyWhatSavesAQuarterIsCompressed() throws {
+        var random = SystemRandomNumberGenerator()
+        for (zeros, isCompressed) in [(200_000, false), (400_000, true)] {
+            let noise = (zeros..<1_000_000).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let bytes = StateChunk.encode([UInt8](repeating: 0, count: zeros) + noise, number: 0, stamp: 1)
+            let chunk = try #require(StateChunk(Array(bytes[..<StateChunk.headerSize])))
+            #expect((chunk.storedSize < 1_000_000) == isCompressed, "\(zeros)")
+        }
+    }
 }

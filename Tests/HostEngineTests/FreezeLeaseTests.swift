@@ -94,7 +94,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(2))) func itThawsAgainAndAgainWhenItsTimeIsOver() async throws {
         let lease = try await begin(seconds: 1)
-        try await eventually { text(log).hasPrefix("undone\n/data\n/with blank\n/data\n/with blank\n") }
+        try await eventually { text(log).hasPrefix("/data\n/with blank\nundone\n/data\n/with blank\n") }
         lease.signal(SIGUSR1)
         _ = await lease.end()
     }

@@ -27,7 +27,7 @@ extension Integration.CheckpointTests {
             #expect(receipt.consistency == .fileSystem, "\(receipt)")
             // While it is frozen, the kernel does not take its time; then it does again.
             #expect(try await console.shell("tr '\\n' ',' </run/hooks").contains("freeze 1,thaw 1,"))
-            #expect(try await console.shell("echo is-$(cat /sys/kernel/rcu_expedited)").contains("is-0"))
+            #expect(try await isAsBefore(console))
             // One that refuses, since its application cannot be brought to rest.
             _ = try await console.shell("touch /run/refuse")
             let insisted = try await client.createCheckpoint(of: "web", .init(kind: .production), waitSeconds: 60)
@@ -47,6 +47,11 @@ extension Integration.CheckpointTests {
         _ = try await console.shell("printf '%s\\n' '#!/bin/sh' '\(body)' >/run/hook; chmod 755 /run/hook")
     }
 
+    /// Whether the guest's kernel is told nothing, and nothing is noted that would have to be undone.
+    private func isAsBefore(_ console: GuestConsole) async throws -> Bool {
+        try await console.shell("echo is-$(cat /sys/kernel/rcu_expedited)-$(ls /run | grep -c undo)").contains("is-0-0")
+    }
+
     /// Cancels while the guest is being frozen: from then on to the thaw the checkpoint is taken to its end.
     private func cancelWhileFrozen(_ roostd: Roostd, _ console: GuestConsole) async throws {
         let client = roostd.client
@@ -60,6 +65,7 @@ extension Integration.CheckpointTests {
         let ended = try await client.job(job.id, waitSeconds: 60)
         let made = try await client.checkpoint(of: "web", try #require(try ended.succeeded().result))
         #expect(made.summary.name == "cancelled late" && made.receipt.consistency == .fileSystem, "\(made)")
+        #expect(try await isAsBefore(console))
     }
 
     /// Takes checkpoints until the agent was killed while a write waited for the thaw; after each the guest writes.
@@ -80,6 +86,7 @@ extension Integration.CheckpointTests {
             #expect(job.state == .succeeded || job.error != nil, "\(job)")
             #expect(try await roostd.state("web") == .running)
             try await roostd.waitForAgent("web")
+            try await eventually("what was set for the freeze is undone", within: 30) { try await isAsBefore(console) }
         }
         #expect(isKilled)
         // The next one is as ever: nobody believes in a freeze that is over.

@@ -36,6 +36,10 @@ import Testing
         }
     }
 
+    @Test func manyThatStartAtOnceShareTheHostsMemory() {
+        #expect([0, 1, 3, 15, 100].map(StateFeed.share) == [128, 64, 32, 8, 8])
+    }
+
     @Test func whatReadingHasMetIsThrownBehindWhatCameBefore() async throws {
         let source = Source(count: 5, fails: true)
         let feed = StateFeed { try source.next() }

@@ -42,7 +42,7 @@ package struct StateChunk: Hashable, Sendable {
         let room = contents.count
         let bytes = [UInt8](unsafeUninitializedCapacity: headerSize + room) { buffer, count in
             let body = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[headerSize...])
-            // One that would hardly be smaller stays as it is: whoever waits for a start pays for it.
+            // What saves less than a quarter stays as it is: whoever waits for a start pays for it.
             let stored = LZ4_compress_fast(
                 contents.baseAddress,
                 body.baseAddress,

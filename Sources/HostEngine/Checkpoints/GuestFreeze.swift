@@ -20,8 +20,6 @@ struct GuestFreeze: Sendable {
     private let canExecute: Bool
     /// The shell in the guest that waits to end the freeze.
     private var timer: Int64?
-    /// The limits that the guest has lowered for the freeze.
-    private var lowered: GuestWriteback?
     /// The process on the host that does.
     private var watchdog: FreezeWatchdog?
     /// When the lease began, with the timer or the watchdog.
@@ -103,14 +101,13 @@ struct GuestFreeze: Sendable {
     private mutating func startTimer(_ wish: CancellationWish) async throws -> String? {
         do {
             let answer = try await run("\(FreezeLease.needs) || exit; \(GuestWriteback.question)", within: 10, wish)
-            guard answer.exitCode == 0 else { return "it has no fsfreeze(8)" }
+            guard answer.exitCode == 0 else { return "it has no fsfreeze(8), or no /run in its memory" }
             let writeback = GuestWriteback(answer.output).flatMap { $0.isLarge ? $0 : nil }
             if writeback == nil { try await finish("sync", within: 30, wish) }
-            lowered = writeback
             let script = FreezeLease.script(
                 seconds: leaseSeconds,
-                first: "\(writeback?.lower ?? "true")\n\(GuestGracePeriods.expedite)",
-                undo: "\(GuestGracePeriods.restore); \(writeback?.restore ?? "true")"
+                first: GuestGracePeriods.expedite(behind: writeback),
+                undo: GuestGracePeriods.restore(with: writeback)
             )
             begun = .now
             timer = try await agent.execute(
@@ -125,7 +122,7 @@ struct GuestFreeze: Sendable {
                 try await waitUntilReady(timer, within: 60, wish)
             } else if let timer {
                 // Once more what was written since; a guest that writes without end is not waited for.
-                _ = try? await finish("\(FreezeLease.awaitReady(timer)); sync", within: leaseSeconds / 4, wish)
+                _ = try? await finish("\(FreezeLease.awaitReady(timer)); sync", within: max(1, leaseSeconds / 4), wish)
             }
             return nil
         } catch let error as QMPError where error.code == .refused {
@@ -212,8 +209,9 @@ struct GuestFreeze: Sendable {
         // Its number may be somebody else's once it has ended.
         guard let status = try? await agent.execute(GuestAgentCommands.ExecStatus(processID: timer)), !status.hasExited
         else {
-            // Ended by somebody else, it may have had no time to.
-            _ = try? await finish("\(FreezeLease.undoWhatIsLeft)\n\(lowered?.restore ?? "true"); true", within: 5)
+            // Ended by somebody else, it may have had no time to undo what it has set; an agent that was started anew knows no
+            // program of the one before.
+            _ = try? await finish(FreezeLease.endByNote, within: 5)
             return
         }
         _ = try? await finish(FreezeLease.end(timer), within: 5)

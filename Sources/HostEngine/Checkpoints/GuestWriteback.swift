@@ -42,7 +42,7 @@ struct GuestWriteback: Hashable, Sendable {
     /// in ten seconds the disk is slow, and is waited for.
     var lower: String {
         """
-        echo 'cd \(Self.folder) && echo \(ratio) >dirty_ratio && echo \(backgroundRatio) >dirty_background_ratio' >\(FreezeLease.undoNote)
+        echo 'cd \(Self.folder) && echo \(ratio) >dirty_ratio && echo \(backgroundRatio) >dirty_background_ratio' >>\(FreezeLease.undoNote)
         echo \(Self.backgroundLimit) >\(Self.folder)/dirty_background_bytes
         n=0 size=999999
         while [ $n -lt 40 ]; do
