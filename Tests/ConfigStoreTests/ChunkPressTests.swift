@@ -41,9 +41,9 @@ import Testing
         #expect(isSame)
     }
 
-    @Test func onlyWhatSavesAQuarterIsCompressed() throws {
+    @Test func onlyWhatBecomesHalfAsLargeIsCompressed() throws {
         var random = SystemRandomNumberGenerator()
-        for (zeros, isCompressed) in [(200_000, false), (400_000, true)] {
+        for (zeros, isCompressed) in [(400_000, false), (600_000, true)] {
             let noise = (zeros..<1_000_000).map { _ in UInt8.random(in: 0...255, using: &random) }
             let bytes = StateChunk.encode([UInt8](repeating: 0, count: zeros) + noise, number: 0, stamp: 1)
             let chunk = try #require(StateChunk(Array(bytes[..<StateChunk.headerSize])))

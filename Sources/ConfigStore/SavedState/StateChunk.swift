@@ -42,12 +42,12 @@ package struct StateChunk: Hashable, Sendable {
         let room = contents.count
         let bytes = [UInt8](unsafeUninitializedCapacity: headerSize + room) { buffer, count in
             let body = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[headerSize...])
-            // What saves less than a quarter stays as it is: whoever waits for a start pays for it.
+            // What does not become half as large stays as it is: whoever waits for a start pays for it.
             let stored = LZ4_compress_fast(
                 contents.baseAddress,
                 body.baseAddress,
                 Int32(clamping: contents.count),
-                Int32(clamping: room - max(room / 4, 1)),
+                Int32(clamping: room - max(room / 2, 1)),
                 1 << Int32(clamping: haste)
             )
             var size = Int(stored)
