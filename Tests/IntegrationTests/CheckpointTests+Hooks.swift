@@ -72,14 +72,15 @@ extension Integration.CheckpointTests {
     private func killWhileFrozen(_ roostd: Roostd, _ console: GuestConsole) async throws {
         let client = roostd.client
         let killer = [
-            "#!/bin/sh", "n=0; while [ $n -lt 60 ]; do n=$((n+1)); touch /data/probe & p=$!; usleep 10000",
-            "grep -q rwsem /proc/$p/wchan && { echo killed >/run/killed; killall -9 qemu-ga; exit; }; done",
+            "#!/bin/sh", "n=0; while [ $n -lt 300 ]; do n=$((n+1)); touch /data/probe & p=$!; usleep 1000",
+            "read -r place </proc/$p/wchan",
+            "case $place in *rwsem*) echo killed >/run/killed; killall -9 qemu-ga; exit ;; esac; done",
         ]
         let lines = killer.map { "\"\($0.replacing("$", with: "\\$"))\"" }.joined(separator: " ")
         _ = try await console.shell("printf '%s\\n' \(lines) >/run/killer; chmod 755 /run/killer")
         try await putHook("[ $1 = thaw ] || /run/killer </dev/null >/dev/null 2>&1 &", console)
         var isKilled = false
-        for number in 1...20 where !isKilled {
+        for number in 1...40 where !isKilled {
             let job = try await client.createCheckpoint(of: "web", .init(name: "killed \(number)"), waitSeconds: 120)
             _ = try await console.shell("echo x > /data/after && sync", within: 30)
             isKilled = try await console.shell("[ ! -e /run/killed ] || echo kill-$((40+2))").contains("kill-42")
