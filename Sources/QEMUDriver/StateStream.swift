@@ -212,20 +212,7 @@ private func connected(to path: String) throws(EngineError) -> OwnedDescriptor {
     let owned = OwnedDescriptor(number)
     let result = withUnixAddress(path) { connect(number, $0, $1) }
     guard result == 0 else { throw EngineError(.failed, "cannot reach QEMU at \(path)", cause: systemErrorText(errno)) }
-    widen(owned)
     return owned
-}
-
-/// Makes room for some pieces on their way, as far as the host allows it.
-///
-/// QEMU takes 32 KiB at a time. In what a socket has room for as a rule, 208 KiB, both ends would wait for each other
-/// thousands of times.
-private func widen(_ connection: OwnedDescriptor) {
-    var size: Int32 = 4 << 20
-    let length = socklen_t(MemoryLayout.size(ofValue: size))
-    if setsockopt(connection.number, SOL_SOCKET, SO_SNDBUFFORCE, &size, length) != 0 {
-        setsockopt(connection.number, SOL_SOCKET, SO_SNDBUF, &size, length)
-    }
 }
 
 /// The next piece that QEMU sends, a whole one but for the last; nil at the end.

@@ -1,7 +1,7 @@
 import RoostPrimitives
 
 /// Rows as JSON by hand: a host has thousands of them, which everybody who watches it asks for again and again, and
-/// Foundation's encoder takes ten times as long.
+/// in Foundation's encoder they took most of the time of an answer.
 extension VirtualMachineSummary {
     /// The answer of `GET /v1/vms`: an array of rows, each without what it does not have.
     ///
