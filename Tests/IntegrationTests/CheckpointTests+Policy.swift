@@ -131,7 +131,7 @@ extension Integration.CheckpointTests {
             for number in 1...10 where !isGivenUp {
                 let job = try await client.createCheckpoint(of: "web", .init(name: "given up \(number)"))
                 _ = try await console.shell(
-                    "n=0; until [ -e /run/roost-freeze-lease.undo ] || [ $n -gt 100 ]; do n=$((n+1)); usleep 20000; done",
+                    "n=0; until [ -e /run/roost-freeze-lease.undo.* ] || [ $n -gt 100 ]; do n=$((n+1)); usleep 20000; done",
                     within: 30
                 )
                 _ = try? await client.cancelJob(job.id)
