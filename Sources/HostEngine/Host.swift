@@ -261,14 +261,30 @@ package actor Host {
     }
 
     /// Applies each running machine's automatic stop action, as when the host goes down; returns when all are off.
-    package func stopGuests(timeoutSeconds: Int) async {
+    ///
+    /// - Returns: What was done otherwise than the actions say, a sentence each, in the order of names.
+    /// - Throws: `APIError` `.engineFailure` when a machine still runs.
+    package func stopGuests(timeoutSeconds: Int) async throws -> [String] {
         // Nothing of a machine's waits for a checkpoint that nobody will use.
         await context.jobs.cancelAll { $0.kind.hasPrefix("checkpoint.") }
-        await withDiscardingTaskGroup { group in
+        let deviations = await withTaskGroup(of: [String].self) { group in
             for machine in machines.values {
                 group.addTask { await machine.stopForHost(timeoutSeconds: timeoutSeconds) }
             }
+            var all: [String] = []
+            for await sentences in group { all += sentences }
+            return all
         }
+        var left: [String] = []
+        for machine in machines.values where await machine.isActive { left.append(await machine.name) }
+        guard left.isEmpty else {
+            throw APIError(
+                .engineFailure,
+                "virtual machines still run: \(left.sorted().joined(separator: ", ")); see 'roost vm show'",
+                cause: deviations.isEmpty ? nil : deviations.sorted().joined(separator: "; ")
+            )
+        }
+        return deviations.sorted()
     }
 
     /// Brings the files of all machines and the host's own to rest, before roostd ends.

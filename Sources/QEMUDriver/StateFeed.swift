@@ -2,8 +2,7 @@ import Synchronization
 
 /// The pieces of a state on its way to QEMU or from it, read ahead on a thread of its own.
 ///
-/// QEMU takes a tenth of a second to come up, in which much of a saved state can be read, and on few processors only then
-/// without taking time from it.
+/// QEMU takes a tenth of a second to come up, in which the first ones are read.
 package final class StateFeed: Sendable {
     private let queue: TransferQueue
     private let reading: Task<Void, any Error>
@@ -14,8 +13,8 @@ package final class StateFeed: Sendable {
     /// Begins to read.
     ///
     /// - Parameters:
-    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most; nil for as many as can be read while QEMU comes
-    ///     up, and fewer when other machines start, too.
+    ///   - ahead: how many pieces, of a MiB each as a rule, lie ready at most; nil for a few, and fewer still when other
+    ///     machines start, too. More would take memory that is not used again while it is near the processor.
     ///   - next: called for the next piece, on a thread that it may block; nil at the end.
     package init(ahead: Int? = nil, _ next: @escaping @Sendable () throws -> [UInt8]?) {
         let others = ahead == nil ? Self.readers.wrappingAdd(1, ordering: .relaxed).oldValue : 0
@@ -31,7 +30,7 @@ package final class StateFeed: Sendable {
     }
 
     /// How many pieces lie ready beside so many others.
-    static func share(beside others: Int) -> Int { max(8, 128 / (others + 1)) }
+    static func share(beside others: Int) -> Int { max(4, 16 / (others + 1)) }
 
     /// Passes all pieces on, on a thread of its own.
     ///

@@ -16,8 +16,8 @@ struct HostRoutes {
             return try await host.answer(request, try await host.startScrub())
         }
         api.post("host/stop-guests") { request, _ in
-            try await host.answer(request, "host.stop-guests", subject: "all virtual machines") { _ in
-                await host.stopGuests(timeoutSeconds: 120)
+            try await host.answer(request, "host.stop-guests", subject: "all virtual machines") { reporter in
+                for sentence in try await host.stopGuests(timeoutSeconds: 120) { await reporter.warn(sentence) }
                 return nil
             }
         }

@@ -99,6 +99,13 @@ extension Integration.CheckpointTests {
             try await client.resumeVirtualMachine("web", waitSeconds: 30).succeeded()
             let serial = try await roostd.console("web")
             _ = try await serial.shell("echo x > /data/after && sync", within: 20)
+
+            // The host goes down: a guest that cannot be saved is shut down, and that is told.
+            let stopped = try await client.stopGuests(waitSeconds: 200)
+            #expect(stopped.state == .succeeded, "\(stopped)")
+            #expect(stopped.warnings.count == 1 && stopped.warnings[0].hasPrefix("web was not saved: "), "\(stopped)")
+            #expect(stopped.warnings.first?.lowercased().contains("vhdx") == true, "\(stopped)")
+            #expect(try await roostd.state("web") == .off)
         }
     }
 

@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func manyThatStartAtOnceShareTheHostsMemory() {
-        #expect([0, 1, 3, 15, 100].map(StateFeed.share) == [128, 64, 32, 8, 8])
+        #expect([0, 1, 3, 15, 100].map(StateFeed.share) == [16, 8, 4, 4, 4])
     }
 
     @Test func whatReadingHasMetIsThrownBehindWhatCameBefore() async throws {

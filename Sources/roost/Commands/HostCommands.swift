@@ -56,7 +56,8 @@ struct HostStopGuests: AsyncParsableCommand {
         abstract: "Stop all running virtual machines as their automatic stop actions say.",
         discussion: help(
             "The service manager calls this when the host shuts down. A guest whose memory is not written within two "
-                + "minutes is asked to shut down; one that does not shut down within two minutes is turned off.",
+                + "minutes is asked to shut down; one that does not shut down within two minutes is turned off. Both are told "
+                + "as warnings; ends with 11 when a machine still runs.",
             cmdlet: "AutomaticStopAction of Set-VM",
             example: "roost host stop-guests"
         )
